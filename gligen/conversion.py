@@ -1,0 +1,367 @@
+"""Names of weights: from the original's (latent diffusion) to diffusers' and transformers'.
+
+Here live the tables and the sizes that can be read off the shapes. A table maps a prefix of a key to a
+prefix; what follows the prefix stays. Nothing is guessed: a key that no table explains is an error.
+No file is opened here and no module built; see `gligen.checkpoints`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+# Inside a residual block, a spatial transformer, and the blocks that change the resolution.
+RESNET = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+TRANSFORMER = {name: name for name in ("norm", "proj_in", "proj_out", "transformer_blocks.0")}
+DOWNSAMPLE = {"op": "conv"}
+UPSAMPLE = {"conv": "conv"}
+
+UNET_ENDS = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "input_blocks.0.0": "conv_in",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+    "position_net": "position_net",
+}
+UNET_MIDDLE = {
+    "middle_block.0": ("mid_block.resnets.0", RESNET),
+    "middle_block.1": ("mid_block.attentions.0", TRANSFORMER),
+    "middle_block.2": ("mid_block.resnets.1", RESNET),
+}
+
+VAE_RESNET = {
+    **{name: name for name in ("norm1", "conv1", "norm2", "conv2")},
+    "nin_shortcut": "conv_shortcut",
+}
+VAE_ATTENTION = {
+    "norm": "group_norm",
+    "q": "to_q",
+    "k": "to_k",
+    "v": "to_v",
+    "proj_out": "to_out.0",
+}
+VAE_ENDS = {
+    "encoder.conv_in": "encoder.conv_in",
+    "encoder.norm_out": "encoder.conv_norm_out",
+    "encoder.conv_out": "encoder.conv_out",
+    "decoder.conv_in": "decoder.conv_in",
+    "decoder.norm_out": "decoder.conv_norm_out",
+    "decoder.conv_out": "decoder.conv_out",
+    "quant_conv": "quant_conv",
+    "post_quant_conv": "post_quant_conv",
+}
+VAE_MIDDLE = {
+    "mid.block_1": ("mid_block.resnets.0", VAE_RESNET),
+    "mid.attn_1": ("mid_block.attentions.0", VAE_ATTENTION),
+    "mid.block_2": ("mid_block.resnets.1", VAE_RESNET),
+}
+
+# Prefixes under which text encoders circulate, the longest first; what follows is the key of a
+# transformers 5 CLIPTextModel.
+TEXT_PREFIXES = ("transformer.text_model.", "text_model.", "transformer.", "")
+# A buffer of old transformers (0, 1, 2, ...) that new ones neither save nor accept.
+TEXT_IGNORED = "embeddings.position_ids"
+
+
+@dataclass(frozen=True)
+class UNetSizes:
+    """The sizes of a Stable Diffusion 1.x UNet, all of them visible in the shapes of its weights."""
+
+    in_channels: int  # of the first convolution: 4; inpainting 9 (latent, masked latent, mask)
+    out_channels: int
+    block_out_channels: tuple[int, ...]  # per level, finest first
+    layers_per_block: int  # residual blocks per level on the way down
+    attention_levels: tuple[bool, ...]  # whether a level has transformer blocks
+    context_width: int  # of the text tokens that cross-attention reads
+
+    @classmethod
+    def from_ldm(cls, state: Mapping[str, Tensor]) -> "UNetSizes":
+        """Read the sizes off a state dict in the original's key names.
+
+        Raises:
+            ValueError: it is a UNet of SDXL or Stable Diffusion 2, or no UNet at all.
+        """
+        check_ldm_architecture(state)
+        num_levels = 1 + sum(
+            key.startswith("input_blocks.") and key.endswith(".0.op.weight") for key in state
+        )
+        num_blocks = len({key.split(".")[1] for key in state if key.startswith("input_blocks.")})
+        layers = (num_blocks - num_levels) // num_levels
+        first = [1 + level * (layers + 1) for level in range(num_levels)]
+        try:
+            return cls(
+                in_channels=state["input_blocks.0.0.weight"].shape[1],
+                out_channels=state["out.2.weight"].shape[0],
+                block_out_channels=tuple(
+                    state[f"input_blocks.{block}.0.out_layers.3.weight"].shape[0] for block in first
+                ),
+                layers_per_block=layers,
+                attention_levels=tuple(f"input_blocks.{b}.1.norm.weight" in state for b in first),
+                context_width=state["middle_block.1.transformer_blocks.0.attn2.to_k.weight"].shape[
+                    1
+                ],
+            )
+        except KeyError as missing:
+            raise ValueError(
+                f"The UNet is incomplete: {missing} is missing. The file is damaged, or not a Stable "
+                "Diffusion 1.x model."
+            ) from None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "UNetSizes":
+        """Read the sizes from the config of a diffusers `UNet2DConditionModel`."""
+        return cls(
+            in_channels=config["in_channels"],
+            out_channels=config["out_channels"],
+            block_out_channels=tuple(config["block_out_channels"]),
+            layers_per_block=config["layers_per_block"],
+            attention_levels=tuple("CrossAttn" in name for name in config["down_block_types"]),
+            context_width=config["cross_attention_dim"],
+        )
+
+    def config(self, sample_size: int = 64) -> dict[str, Any]:
+        """Return the arguments of a diffusers `UNet2DConditionModel`.
+
+        `attention_head_dim` is, despite its name, the number of heads: 8 in every Stable Diffusion 1.x
+        model. `sample_size` is the latent size trained at, which no weight shows.
+        """
+        down = tuple(
+            "CrossAttnDownBlock2D" if attends else "DownBlock2D"
+            for attends in self.attention_levels
+        )
+        up = tuple(
+            "CrossAttnUpBlock2D" if attends else "UpBlock2D"
+            for attends in reversed(self.attention_levels)
+        )
+        return {
+            "sample_size": sample_size,
+            "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
+            "down_block_types": down,
+            "up_block_types": up,
+            "block_out_channels": self.block_out_channels,
+            "layers_per_block": self.layers_per_block,
+            "cross_attention_dim": self.context_width,
+            "attention_head_dim": 8,
+        }
+
+    def prefixes(self) -> dict[str, str]:
+        """Return the table of key prefixes, original to diffusers, for a UNet of these sizes."""
+        blocks = dict(UNET_MIDDLE)
+        stride = self.layers_per_block + 1
+        last = len(self.attention_levels) - 1
+        for level, attends in enumerate(self.attention_levels):
+            for layer in range(self.layers_per_block):
+                old, new = f"input_blocks.{1 + level * stride + layer}", f"down_blocks.{level}"
+                blocks[f"{old}.0"] = (f"{new}.resnets.{layer}", RESNET)
+                if attends:
+                    blocks[f"{old}.1"] = (f"{new}.attentions.{layer}", TRANSFORMER)
+            if level < last:
+                old, new = f"input_blocks.{(level + 1) * stride}.0", f"down_blocks.{level}"
+                blocks[old] = (f"{new}.downsamplers.0", DOWNSAMPLE)
+        for level, attends in enumerate(reversed(self.attention_levels)):
+            for layer in range(stride):
+                old, new = f"output_blocks.{level * stride + layer}", f"up_blocks.{level}"
+                blocks[f"{old}.0"] = (f"{new}.resnets.{layer}", RESNET)
+                if attends:
+                    blocks[f"{old}.1"] = (f"{new}.attentions.{layer}", TRANSFORMER)
+            if level < last:
+                old = f"output_blocks.{(level + 1) * stride - 1}.{2 if attends else 1}"
+                blocks[old] = (f"up_blocks.{level}.upsamplers.0", UPSAMPLE)
+        return {**UNET_ENDS, **_expand(blocks)}
+
+
+def check_ldm_architecture(state: Mapping[str, Tensor]) -> None:
+    """Refuse UNets of other families, in the original's key names, full or adapter only.
+
+    Raises:
+        ValueError: the sentence names the family.
+    """
+    if any(key.startswith("label_emb.") for key in state):
+        raise ValueError(
+            "This is an SDXL UNet (it has label_emb weights); GLIGEN's layers fit Stable Diffusion 1.x "
+            "only. Give a Stable Diffusion 1.x model."
+        )
+    for key, tensor in state.items():
+        if key.endswith("proj_in.weight") and tensor.ndim == 2:
+            raise ValueError(
+                "This is a Stable Diffusion 2 UNet (its transformer projections are linear, width "
+                f"{tensor.shape[1]}); GLIGEN's layers fit Stable Diffusion 1.x only. Give a Stable "
+                "Diffusion 1.x model."
+            )
+
+
+def convert_unet_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
+    """Return config and weights of a diffusers `UNet2DConditionModel` from the original's names.
+
+    The weights of the new layers (`*.fuser.*`, `position_net.*`) come along under the names they have
+    in diffusers. Tensors are passed on, not copied.
+
+    Raises:
+        ValueError: another architecture, an incomplete UNet, or keys that no rule explains.
+    """
+    sizes = UNetSizes.from_ldm(ldm_state)
+    return sizes.config(), rename_state(ldm_state, sizes.prefixes(), "UNet")
+
+
+def convert_vae_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
+    """Return config and weights of a diffusers `AutoencoderKL` from the original's names.
+
+    Attention weights may be 1x1 convolutions (as the original stores them) or linear layers.
+
+    Raises:
+        ValueError: the autoencoder is incomplete, or has keys that no rule explains.
+    """
+    try:
+        num_levels = 1 + max(
+            int(key.split(".")[2]) for key in ldm_state if key.startswith("encoder.down.")
+        )
+        layers = 1 + max(
+            int(key.split(".")[4]) for key in ldm_state if key.startswith("encoder.down.0.block.")
+        )
+        config = {
+            "in_channels": ldm_state["encoder.conv_in.weight"].shape[1],
+            "out_channels": ldm_state["decoder.conv_out.weight"].shape[0],
+            "latent_channels": ldm_state["post_quant_conv.weight"].shape[0],
+            "block_out_channels": tuple(
+                ldm_state[f"encoder.down.{level}.block.0.conv1.weight"].shape[0]
+                for level in range(num_levels)
+            ),
+            "down_block_types": ("DownEncoderBlock2D",) * num_levels,
+            "up_block_types": ("UpDecoderBlock2D",) * num_levels,
+            "layers_per_block": layers,
+            "sample_size": 512,
+            "scaling_factor": 0.18215,
+        }
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"The autoencoder is incomplete ({error}). The file is damaged, or not a Stable Diffusion "
+            "1.x model."
+        ) from None
+    state = rename_state(ldm_state, _vae_prefixes(num_levels, layers), "autoencoder")
+    return config, {key: _linear(key, tensor) for key, tensor in state.items()}
+
+
+def convert_text_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
+    """Return config and weights of a CLIP text encoder, whichever transformers wrote it.
+
+    The keys come back as transformers 5 names them (`embeddings...`, `encoder...`,
+    `final_layer_norm...`); `text_keys_for` gives them the prefix that a given model wants. The buffer
+    `position_ids` of old versions is dropped. Heads are 64 wide in every CLIP text tower.
+
+    Raises:
+        ValueError: the text encoder is incomplete, of another family, or has unexplained keys.
+    """
+    prefix = next(p for p in TEXT_PREFIXES if not p or any(key.startswith(p) for key in state))
+    found = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    found.pop(TEXT_IGNORED, None)
+    strangers = [
+        key
+        for key in found
+        if key.split(".")[0] not in ("embeddings", "encoder", "final_layer_norm")
+    ]
+    if strangers:
+        raise ValueError(_unexplained(strangers, "CLIP text encoder"))
+    try:
+        vocabulary, width = found["embeddings.token_embedding.weight"].shape
+        config = {
+            "vocab_size": vocabulary,
+            "hidden_size": width,
+            "projection_dim": width,
+            "max_position_embeddings": found["embeddings.position_embedding.weight"].shape[0],
+            "intermediate_size": found["encoder.layers.0.mlp.fc1.weight"].shape[0],
+            "num_hidden_layers": len(
+                {key.split(".")[2] for key in found if key.startswith("encoder.layers.")}
+            ),
+            "num_attention_heads": max(1, width // 64),
+            "hidden_act": "quick_gelu",
+            "bos_token_id": vocabulary - 2,
+            "eos_token_id": vocabulary - 1,
+        }
+    except KeyError as missing:
+        raise ValueError(
+            f"The text encoder is incomplete: {missing} is missing. The file is damaged, or its text "
+            "encoder is not the CLIP of Stable Diffusion 1.x."
+        ) from None
+    return config, found
+
+
+def text_keys_for(wanted: Iterable[str], state: Mapping[str, Tensor]) -> State:
+    """Give the keys of a converted text encoder the prefix that a model's own keys have.
+
+    transformers 4 has a level `text_model.`, transformers 5 has not.
+    """
+    prefix = "text_model." if any(key.startswith("text_model.") for key in wanted) else ""
+    return {prefix + key: tensor for key, tensor in state.items()}
+
+
+def rename_state(state: Mapping[str, Tensor], prefixes: Mapping[str, str], what: str) -> State:
+    """Rename every key by the longest prefix that the table has for it.
+
+    Raises:
+        ValueError: keys without a rule; the sentence lists them.
+    """
+    renamed = {key: rename_key(key, prefixes) for key in state}
+    strangers = [key for key, name in renamed.items() if name is None]
+    if strangers:
+        raise ValueError(_unexplained(strangers, what))
+    return {name: state[key] for key, name in renamed.items() if name is not None}
+
+
+def rename_key(key: str, prefixes: Mapping[str, str]) -> str | None:
+    """Return the new name of a key, or None if the table has no prefix of it."""
+    parts = key.split(".")
+    for length in range(len(parts), 0, -1):
+        name = prefixes.get(".".join(parts[:length]))
+        if name is not None:
+            return ".".join([name, *parts[length:]])
+    return None
+
+
+def _vae_prefixes(num_levels: int, layers: int) -> dict[str, str]:
+    blocks: dict[str, tuple[str, dict[str, str]]] = {}
+    for half in ("encoder", "decoder"):
+        for old, (new, inner) in VAE_MIDDLE.items():
+            blocks[f"{half}.{old}"] = (f"{half}.{new}", inner)
+    for level in range(num_levels):
+        # The decoder's levels are numbered from the finest in the original, from the coarsest here.
+        down, up = f"encoder.down_blocks.{level}", f"decoder.up_blocks.{num_levels - 1 - level}"
+        for layer in range(layers):
+            blocks[f"encoder.down.{level}.block.{layer}"] = (f"{down}.resnets.{layer}", VAE_RESNET)
+        for layer in range(layers + 1):
+            blocks[f"decoder.up.{level}.block.{layer}"] = (f"{up}.resnets.{layer}", VAE_RESNET)
+        blocks[f"encoder.down.{level}.downsample"] = (f"{down}.downsamplers.0", UPSAMPLE)
+        blocks[f"decoder.up.{level}.upsample"] = (f"{up}.upsamplers.0", UPSAMPLE)
+    return {**VAE_ENDS, **_expand(blocks)}
+
+
+def _expand(blocks: Mapping[str, tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    return {
+        f"{old}.{inner_old}": f"{new}.{inner_new}"
+        for old, (new, inner) in blocks.items()
+        for inner_old, inner_new in inner.items()
+    }
+
+
+def _linear(key: str, tensor: Tensor) -> Tensor:
+    is_projection = ".attentions." in key and tensor.ndim == 4
+    return tensor[:, :, 0, 0] if is_projection else tensor
+
+
+def _unexplained(keys: list[str], what: str) -> str:
+    shown = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
+    return (
+        f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The file "
+        "is not a Stable Diffusion 1.x model with GLIGEN's layers, or of a version unknown here."
+    )
