@@ -1,8 +1,8 @@
 """Names of weights: from the original's (latent diffusion) to diffusers' and transformers'.
 
-Here live the tables and the sizes that can be read off the shapes. A table maps a prefix of a key to a
-prefix; what follows the prefix stays. Nothing is guessed: a key that no table explains is an error.
-No file is opened here and no module built; see `gligen.checkpoints`.
+Here live the tables and the sizes that can be read off the shapes. A table maps a prefix of a key
+to a prefix; what follows the prefix stays. Nothing is guessed: a key that no table explains is an
+error. No file is opened here and no module built; see `gligen.checkpoints`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,7 +76,8 @@ TEXT_IGNORED = "embeddings.position_ids"
 
 @dataclass(frozen=True)
 class UNetSizes:
-    """The sizes of a Stable Diffusion 1.x UNet, all of them visible in the shapes of its weights."""
+    """The sizes of a Stable Diffusion 1.x UNet, all of them visible in the shapes of its
+    weights."""
 
     in_channels: int  # of the first convolution: 4; inpainting 9 (latent, masked latent, mask)
     out_channels: int
@@ -114,7 +115,8 @@ class UNetSizes:
             )
         except KeyError as missing:
             raise ValueError(
-                f"The UNet is incomplete: {missing} is missing. The file is damaged, or not a Stable "
+                f"The UNet is incomplete: {missing} is missing. The file is damaged, or not a "
+                "Stable "
                 "Diffusion 1.x model."
             ) from None
 
@@ -133,8 +135,8 @@ class UNetSizes:
     def config(self, sample_size: int = 64) -> dict[str, Any]:
         """Return the arguments of a diffusers `UNet2DConditionModel`.
 
-        `attention_head_dim` is, despite its name, the number of heads: 8 in every Stable Diffusion 1.x
-        model. `sample_size` is the latent size trained at, which no weight shows.
+        `attention_head_dim` is, despite its name, the number of heads: 8 in every Stable Diffusion
+        1.x model. `sample_size` is the latent size trained at, which no weight shows.
         """
         down = tuple(
             "CrossAttnDownBlock2D" if attends else "DownBlock2D"
@@ -190,7 +192,8 @@ def check_ldm_architecture(state: Mapping[str, Tensor]) -> None:
     """
     if any(key.startswith("label_emb.") for key in state):
         raise ValueError(
-            "This is an SDXL UNet (it has label_emb weights); GLIGEN's layers fit Stable Diffusion 1.x "
+            "This is an SDXL UNet (it has label_emb weights); GLIGEN's layers fit Stable "
+            "Diffusion 1.x "
             "only. Give a Stable Diffusion 1.x model."
         )
     for key, tensor in state.items():
@@ -205,14 +208,41 @@ def check_ldm_architecture(state: Mapping[str, Tensor]) -> None:
 def convert_unet_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
     """Return config and weights of a diffusers `UNet2DConditionModel` from the original's names.
 
-    The weights of the new layers (`*.fuser.*`, `position_net.*`) come along under the names they have
-    in diffusers. Tensors are passed on, not copied.
+    The weights of the new layers (`*.fuser.*`, `position_net.*`) come along under the names they
+    have in diffusers. Tensors are passed on, not copied.
 
     Raises:
         ValueError: another architecture, an incomplete UNet, or keys that no rule explains.
     """
     sizes = UNetSizes.from_ldm(ldm_state)
     return sizes.config(), rename_state(ldm_state, sizes.prefixes(), "UNet")
+
+
+def convert_adapter_state(ldm_state: Mapping[str, Tensor]) -> State:
+    """Return the weights of an adapter-only file (new layers alone) under diffusers' names.
+
+    How many residual blocks a level has, which decides the names, is counted from the fused blocks:
+    with A levels of n blocks each, A n blocks on the way down and A (n + 1) on the way up have a
+    gate.
+
+    Raises:
+        ValueError: another architecture, too few fused blocks to count from, or unexplained keys.
+    """
+    check_ldm_architecture(ldm_state)
+    fused = {tuple(key.split(".")[:2]) for key in ldm_state if ".fuser." in key}
+    num_down = sum(place == "input_blocks" for place, _ in fused)
+    num_up = sum(place == "output_blocks" for place, _ in fused)
+    num_levels = num_up - num_down
+    if num_levels < 1 or num_down % num_levels or len(fused) != num_down + num_up + 1:
+        raise ValueError(
+            f"The adapter has gated layers in {num_down} blocks on the way down and {num_up} on "
+            "the way "
+            "up, which no Stable Diffusion 1.x UNet has. Part of the file is missing."
+        )
+    layers = num_down // num_levels
+    num_blocks = 1 + max(int(number) for place, number in fused if place == "output_blocks")
+    sizes = UNetSizes(4, 4, (), layers, (True,) * (num_blocks // (layers + 1)), 0)
+    return rename_state(ldm_state, sizes.prefixes(), "adapter")
 
 
 def convert_vae_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
@@ -246,7 +276,8 @@ def convert_vae_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], 
         }
     except (KeyError, ValueError) as error:
         raise ValueError(
-            f"The autoencoder is incomplete ({error}). The file is damaged, or not a Stable Diffusion "
+            f"The autoencoder is incomplete ({error}). The file is damaged, or not a Stable "
+            "Diffusion "
             "1.x model."
         ) from None
     state = rename_state(ldm_state, _vae_prefixes(num_levels, layers), "autoencoder")
@@ -257,8 +288,8 @@ def convert_text_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], Sta
     """Return config and weights of a CLIP text encoder, whichever transformers wrote it.
 
     The keys come back as transformers 5 names them (`embeddings...`, `encoder...`,
-    `final_layer_norm...`); `text_keys_for` gives them the prefix that a given model wants. The buffer
-    `position_ids` of old versions is dropped. Heads are 64 wide in every CLIP text tower.
+    `final_layer_norm...`); `text_keys_for` gives them the prefix that a given model wants. The
+    buffer `position_ids` of old versions is dropped. Heads are 64 wide in every CLIP text tower.
 
     Raises:
         ValueError: the text encoder is incomplete, of another family, or has unexplained keys.
@@ -291,7 +322,8 @@ def convert_text_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], Sta
         }
     except KeyError as missing:
         raise ValueError(
-            f"The text encoder is incomplete: {missing} is missing. The file is damaged, or its text "
+            f"The text encoder is incomplete: {missing} is missing. The file is damaged, or its "
+            "text "
             "encoder is not the CLIP of Stable Diffusion 1.x."
         ) from None
     return config, found
@@ -362,6 +394,7 @@ def _linear(key: str, tensor: Tensor) -> Tensor:
 def _unexplained(keys: list[str], what: str) -> str:
     shown = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
     return (
-        f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The file "
+        f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The "
+        "file "
         "is not a Stable Diffusion 1.x model with GLIGEN's layers, or of a version unknown here."
     )
