@@ -1,0 +1,53 @@
+// Shows finished pictures with their boxes over them. Text goes in through textContent only.
+const sheet = element.querySelector(".sheet");
+const head = element.querySelector(".head");
+const facts = element.querySelector(".facts");
+const toggle = element.querySelector(".toggle");
+
+function node(name, className, text) {
+  const made = document.createElement(name);
+  made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function frameOf(region, index) {
+  const [x0, y0, x1, y1] = region.box.map((value) => value * 100);
+  const frame = node("div", "frame");
+  frame.style.cssText = "left:" + x0 + "%;top:" + y0 + "%;width:" + (x1 - x0) + "%;height:" + (y1 - y0) + "%";
+  frame.style.setProperty("--tint", props.tints[index % props.tints.length]);
+  frame.append(node("span", "", ((index + 1) + " " + region.phrase).trim()));
+  return frame;
+}
+
+function figureOf(picture, regions) {
+  const figure = node("figure", "");
+  const holder = node("div", "picture");
+  const image = node("img", "");
+  image.src = picture.shown.url;
+  image.alt = picture.caption;
+  holder.append(image, ...regions.map(frameOf));
+  const link = node("a", "", "Download PNG");
+  link.href = picture.file.url;
+  link.download = picture.file.orig_name;
+  const caption = node("figcaption", "");
+  caption.append(node("span", "", picture.caption), link);
+  figure.append(holder, caption);
+  return figure;
+}
+
+function show() {
+  const value = props.value || {};
+  const pictures = value.pictures || [];
+  sheet.replaceChildren(...pictures.map((picture) => figureOf(picture, value.regions || [])));
+  sheet.classList.toggle("empty", !pictures.length);
+  if (!pictures.length) sheet.append(node("p", "", value.placeholder || props.placeholder));
+  head.hidden = !pictures.length;
+  head.querySelector("label").hidden = !(value.regions || []).length;
+  head.querySelector(".note").textContent = value.note || "";
+  facts.replaceChildren(...(value.facts || []).map((line) => node("p", "", line)));
+}
+
+toggle.addEventListener("change", () => sheet.classList.toggle("plain", !toggle.checked));
+watch("value", show);
+show();

@@ -1,0 +1,109 @@
+"""The finished pictures: boxes over them on demand, seeds, the prompt used, and downloads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+from gradio.processing_utils import save_file_to_cache
+
+from demo.components import assets
+from demo.components.palette import TINTS
+from gligen.layout import Layout
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One finished picture as files that the page may read."""
+
+    file: Path  # the PNG with its settings, to be downloaded
+    shown: Path  # what the page shows: the same, or enlarged
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one run."""
+
+    pictures: tuple[Picture, ...] = ()
+    layout: Layout = Layout()  # drawn over the pictures while "Show the boxes" is ticked
+    note: str = ""
+    facts: tuple[str, ...] = ()  # sentences under the pictures
+
+
+class PictureData(GradioModel):
+    """A `Picture` on its way to the page."""
+
+    file: FileData
+    shown: FileData
+    caption: str = ""
+
+
+class GalleryData(GradioModel):
+    """A `Gallery` on its way to the page."""
+
+    pictures: list[PictureData] = []
+    regions: list[dict[str, Any]] = []
+    note: str = ""
+    facts: list[str] = []
+
+from gradio.events import Dependency
+
+class ResultView(gr.HTML):
+    """Shows a `Gallery`. It takes no input from the page."""
+
+    data_model = GalleryData
+
+    def __init__(self, *, placeholder: str, **gradio_options: Any):
+        super().__init__(
+            value=None,
+            html_template=assets.read("results.html"),
+            css_template=assets.read("results.css"),
+            js_on_load=assets.read("results.js"),
+            apply_default_css=False,
+            placeholder=placeholder,
+            tints=TINTS,
+            **gradio_options,
+        )
+
+    def preprocess(self, payload: GalleryData | None) -> None:
+        """Take nothing: the view only shows."""
+
+    def postprocess(self, value: Gallery | None) -> GalleryData:
+        """Copy the files to where the page may read them, and return what it shows."""
+        gallery = value or Gallery()
+        return GalleryData(
+            pictures=[
+                PictureData(
+                    file=self._stored(picture.file),
+                    shown=self._stored(picture.shown),
+                    caption=picture.caption,
+                )
+                for picture in gallery.pictures
+            ],
+            regions=[{"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout],
+            note=gallery.note,
+            facts=list(gallery.facts),
+        )
+
+    def _stored(self, path: Path) -> FileData:
+        stored = save_file_to_cache(path, self.GRADIO_CACHE)
+        return FileData(path=stored, orig_name=path.name)
+
+    def api_info(self) -> dict[str, Any]:
+        """Describe the value for the list of endpoints."""
+        return self.data_model.model_json_schema()
+
+    def example_payload(self) -> dict[str, Any]:
+        """Return a value as the page would hold it."""
+        return {"pictures": []}
+
+    def example_value(self) -> Gallery:
+        """Return a value as a Python caller would set it."""
+        return Gallery()
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component

@@ -1,0 +1,98 @@
+"""Examples that fill a tab in one click; they use what the embedded model has learned to paint."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from demo.components.canvas import Drawing
+from gligen.layout import Box, Layout
+from gligen.world import Scene, SceneObject, draw_scene
+
+PHOTO_SIDE = 512  # pixels
+
+
+@dataclass(frozen=True)
+class Example:
+    """One click's worth of settings."""
+
+    title: str
+    prompt: str
+    regions: tuple[tuple[str, Box], ...]
+    scene: Scene | None = None  # the photo to repaint, drawn when asked for
+
+    def drawing(self) -> Drawing:
+        """Return what the canvas shows."""
+        phrases = [phrase for phrase, _ in self.regions]
+        layout = Layout.from_lists(phrases, [box for _, box in self.regions])
+        if self.scene is None:
+            return Drawing(layout)
+        pixels = draw_scene(self.scene, np.random.default_rng(0), PHOTO_SIDE)
+        return Drawing(layout, photo=Image.fromarray(pixels))
+
+
+GENERATE = (
+    Example(
+        "Sun; Comet",
+        "a sun and a comet at night",
+        (("sun", (0.05, 0.08, 0.5, 0.53)), ("comet", (0.52, 0.48, 0.95, 0.91))),
+    ),
+    Example(
+        "Dog and apple",
+        "a dog and an apple in a room",
+        (("dog", (0.05, 0.35, 0.55, 0.9)), ("apple", (0.6, 0.5, 0.95, 0.88))),
+    ),
+    Example(
+        "House by the tree",
+        "a house and a tree in a field",
+        (("house", (0.05, 0.3, 0.52, 0.8)), ("tree", (0.55, 0.2, 0.95, 0.8))),
+    ),
+    Example(
+        "Two balloons, one phrase",
+        "balloons in the sky",
+        (("balloon", (0.06, 0.08, 0.42, 0.6)), ("balloon", (0.56, 0.3, 0.94, 0.85))),
+    ),
+    Example(
+        "Four in the snow",
+        "a penguin, a fox, a rocket and a soccer ball in the snow",
+        (
+            ("penguin", (0.05, 0.52, 0.42, 0.95)),
+            ("fox", (0.56, 0.54, 0.95, 0.95)),
+            ("rocket", (0.08, 0.05, 0.44, 0.44)),
+            ("soccer ball", (0.6, 0.08, 0.92, 0.42)),
+        ),
+    ),
+)
+
+INPAINT = (
+    Example(
+        "Apple to pizza",
+        "",
+        (("pizza", (0.52, 0.45, 0.92, 0.87)),),
+        Scene(
+            "field",
+            (
+                SceneObject("cat", (0.06, 0.36, 0.48, 0.86)),
+                SceneObject("apple", (0.55, 0.48, 0.9, 0.85)),
+            ),
+        ),
+    ),
+    Example(
+        "A sun above the house",
+        "a sun and a house on a beach",
+        (("sun", (0.55, 0.04, 0.95, 0.44)),),
+        Scene("beach", (SceneObject("house", (0.08, 0.3, 0.54, 0.82)),)),
+    ),
+    Example(
+        "Take the ball away",
+        "a room",
+        (("", (0.52, 0.5, 0.9, 0.9)),),
+        Scene(
+            "room",
+            (
+                SceneObject("dog", (0.06, 0.36, 0.48, 0.86)),
+                SceneObject("soccer ball", (0.56, 0.54, 0.87, 0.86)),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,197 @@
+"""What happens when a button is pressed, as plain functions without Gradio."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image
+
+from demo.components.canvas import Drawing
+from demo.service import INPAINTING, PictureService
+from gligen.images import contact_sheet, open_picture
+from gligen.request import Request, Result
+
+MAX_PAGE_IMAGES = 4
+PREVIEW_SECONDS = 0.4  # between two previews; decoding one costs time that the picture needs
+SHOWN_SIDE = 512  # pixels; smaller pictures are shown enlarged to about this
+
+Repaint = Literal["auto", "boxes", "mask"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a tab, as they stand on the page; `build_request` checks them."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    tau: float = 0.3  # share of steps with grounding
+    shares: tuple[float, float, float] | None = None  # full, decay, off; replaces tau
+    guidance_scale: float = 7.5
+    num_inference_steps: int = 50
+    sampler: str = "plms"
+    num_images: int = 1  # 1-4
+    seed: int | None = None  # None: random
+    append_grounding: bool = False
+    mask_feather: int = 0  # pixels of the photo
+    repaint: Repaint = "auto"  # auto: the painted mask if there is one, else the boxes
+
+
+@dataclass(frozen=True)
+class Running:
+    """A step is done."""
+
+    step: int
+    num_steps: int
+    seconds_left: float | None  # None: not known yet
+    preview: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run was stopped."""
+
+    step: int
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The pictures are made."""
+
+    result: Result
+
+
+def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
+    """Turn the page's settings and drawing into a request.
+
+    Raises:
+        ValueError: a setting, the layout, the photo or the mask breaks a rule.
+        TypeError: a setting has the wrong type.
+    """
+    if not 1 <= options.num_images <= MAX_PAGE_IMAGES:
+        raise ValueError(
+            f"The number of samples is {options.num_images}; the page makes 1 to {MAX_PAGE_IMAGES} "
+            "at a time."
+        )
+    photo, mask = None, None
+    if kind == INPAINTING:
+        photo = _open_photo(drawing)
+        mask = _choose_mask(options.repaint, drawing, photo.size)
+    return Request(
+        prompt=options.prompt,
+        layout=drawing.layout,
+        negative_prompt=options.negative_prompt,
+        num_images=options.num_images,
+        num_inference_steps=options.num_inference_steps,
+        guidance_scale=options.guidance_scale,
+        gate_schedule=options.tau if options.shares is None else options.shares,
+        sampler=options.sampler,
+        seed=options.seed,
+        append_grounding=options.append_grounding,
+        inpaint_image=photo,
+        inpaint_mask=mask,
+        mask_feather=options.mask_feather,
+    )
+
+
+def _open_photo(drawing: Drawing) -> Image.Image:
+    if drawing.photo is None:
+        raise ValueError("There is no photo to repaint; choose one on the canvas first.")
+    if isinstance(drawing.photo, Image.Image):
+        return drawing.photo.convert("RGB")
+    return open_picture(drawing.photo)
+
+
+def _choose_mask(
+    repaint: Repaint, drawing: Drawing, size: tuple[int, int]
+) -> Image.Image | None:
+    if repaint not in ("auto", "boxes", "mask"):
+        raise ValueError(f"Repaint is {repaint!r}; it must be auto, boxes or mask.")
+    if repaint == "mask" and drawing.mask is None:
+        raise ValueError(
+            "The painted mask is empty; paint with the mask brush, or repaint the boxes instead."
+        )
+    if repaint == "boxes" or drawing.mask is None:
+        return None
+    # The brush has hard edges: no new greys may appear where the mask grows to the photo's size.
+    return drawing.mask.resize(size, Image.Resampling.NEAREST)
+
+
+def follow(
+    service: PictureService,
+    kind: str,
+    request: Request,
+    should_stop: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Running | Stopped | Finished]:
+    """Make the pictures of a request and say after each step how far it is.
+
+    The stop signal is read after every step; the library's generator is then closed, which ends the
+    work. It is closed too when the caller leaves this generator early.
+    """
+    stream = service.stream(kind, request)
+    started = last_preview = clock()
+    try:
+        for item in stream:
+            if isinstance(item, Result):
+                yield Finished(item)
+                return
+            if should_stop():
+                yield Stopped(item.index, item.num_steps)
+                return
+            now = clock()
+            preview = None
+            if now - last_preview >= PREVIEW_SECONDS and item.index < item.num_steps:
+                preview = arrange(service.preview(kind, item))
+                last_preview = now
+            left = (now - started) / item.index * (item.num_steps - item.index)
+            yield Running(item.index, item.num_steps, left, preview)
+    finally:
+        stream.close()
+
+
+def arrange(images: list[Image.Image]) -> Image.Image:
+    """Return one picture that shows all of them, small ones enlarged."""
+    enlarged = [enlarge(image) for image in images]
+    if len(enlarged) == 1:
+        return enlarged[0]
+    return contact_sheet(enlarged, columns=2)
+
+
+def enlarge(image: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
+    """Return a picture whose longer side is at least half of `side`, enlarged by a whole factor."""
+    longest = max(image.size)
+    if longest > side // 2:
+        return image
+    factor = side // longest
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
+
+
+def describe_step(event: Running) -> str:
+    """Say how far a run is, in words."""
+    text = f"Step {event.step} of {event.num_steps}"
+    if event.seconds_left is None or event.step < 2:
+        return text
+    seconds = math.ceil(event.seconds_left)
+    left = f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60} s"
+    return f"{text}, about {left} left"
+
+
+def describe_request(request: Request, drawing: Drawing) -> list[str]:
+    """Say what a person may not expect of this request: holes without phrase, unused phrases."""
+    notes = []
+    holes = [str(number) for number, r in enumerate(request.layout, 1) if not r.is_grounded]
+    if holes:
+        boxes = f"Box {holes[0]} has" if len(holes) == 1 else f"Boxes {', '.join(holes)} have"
+        notes.append(f"{boxes} no name: the hole is filled from the prompt and its surroundings.")
+    if drawing.pending:
+        notes.append(f"Not used, because there is no box for it: {'; '.join(drawing.pending)}.")
+    if request.inpaint_image is not None and request.inpaint_mask is not None:
+        notes.append("The painted mask was repainted; everything else is as it was.")
+    elif request.inpaint_image is not None:
+        unused = " The painted mask was not used." if drawing.mask is not None else ""
+        notes.append(f"The boxes were repainted; everything else is as it was.{unused}")
+    return notes
+

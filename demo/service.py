@@ -1,0 +1,71 @@
+"""What the page needs from the library: a model's card, pictures step by step, and previews."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from PIL import Image
+
+from gligen.pipeline import GligenPipeline
+from gligen.request import Request, Result
+from gligen.sampling import Step
+
+GENERATION = "generation_text_box"
+INPAINTING = "inpainting_text_box"
+
+# The flag that loads each kind, named where a tab has to do without it.
+FLAGS = {
+    GENERATION: "--load-text-box-generation True",
+    INPAINTING: "--load-text-box-inpainting True",
+}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the page says about the model."""
+
+    name: str  # "embedded", a path or a hub id
+    reason: str  # why this one, a full sentence
+    device: str  # "cpu", "cuda", ...
+    image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # kind -> width, height
+    notes: tuple[str, ...] = ()  # further sentences for the page
+
+    def has(self, kind: str) -> bool:
+        """Whether pictures of this kind can be made."""
+        return kind in self.image_sizes
+
+
+class PictureService(Protocol):
+    """Makes pictures for the page."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Say which model is in use."""
+        ...
+
+    def stream(self, kind: str, request: Request) -> Iterator[Step | Result]:
+        """Yield a `Step` after each denoising step, then one `Result`.
+
+        Closing the iterator early stops the work.
+        """
+        ...
+
+    def preview(self, kind: str, step: Step) -> list[Image.Image]:
+        """Return the pictures as a step sees them."""
+        ...
+
+
+class LocalService:
+    """Makes pictures with pipelines in this process."""
+
+    def __init__(self, pipelines: Mapping[str, GligenPipeline], card: ModelCard):
+        self._pipelines = pipelines
+        self.card = card
+
+    def stream(self, kind: str, request: Request) -> Iterator[Step | Result]:
+        """See `PictureService.stream`."""
+        return self._pipelines[kind].stream(request)
+
+    def preview(self, kind: str, step: Step) -> list[Image.Image]:
+        """See `PictureService.preview`."""
+        return self._pipelines[kind].decode_preview(step.predicted)

@@ -1,0 +1,159 @@
+"""The settings that both tabs have, and reading them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from demo.handlers import MAX_PAGE_IMAGES, Options
+from gligen.sampling import SAMPLERS
+
+RANDOM_SEED = "random, and tell me which"
+FIXED_SEED = "fixed"
+SAMPLER_NAMES = {
+    "plms": "PLMS (as in the original)",
+    "ddim": "DDIM",
+    "dpm++": "DPM-Solver++",
+    "unipc": "UniPC",
+    "euler": "Euler",
+    "euler_a": "Euler ancestral",
+    "heun": "Heun",
+    "pndm": "PNDM",
+}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Components of the settings."""
+
+    prompt: gr.Textbox
+    append_grounding: gr.Checkbox
+    tau: gr.Slider
+    guidance_scale: gr.Slider
+    num_inference_steps: gr.Slider
+    sampler: gr.Dropdown
+    num_images: gr.Slider
+    seed_mode: gr.Radio
+    seed: gr.Number
+    negative_prompt: gr.Textbox
+    use_shares: gr.Checkbox
+    full_share: gr.Number
+    decay_share: gr.Number
+    off_share: gr.Number
+
+    def inputs(self) -> set[Component]:
+        """Return all components, for events that read the settings."""
+        return set(vars(self).values())
+
+
+def build_prompt() -> tuple[gr.Textbox, gr.Checkbox]:
+    """Build the prompt and the choice that belongs to it."""
+    prompt = gr.Textbox(
+        label="Prompt",
+        placeholder="What the whole picture shows. Empty: it is made from the names of the boxes.",
+        lines=2,
+        max_length=2000,
+    )
+    append = gr.Checkbox(label="Append grounding to prompt", value=False, container=False)
+    return prompt, append
+
+
+def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -> Controls:
+    """Build the settings below a prompt that exists already; `defaults` gives the first values."""
+    with gr.Row():
+        tau = gr.Slider(
+            0,
+            1,
+            defaults.tau,
+            step=0.05,
+            label="Scheduled sampling (tau)",
+            info="Share of the steps that obey the boxes",
+            min_width=150,
+        )
+        guidance = gr.Slider(
+            1,
+            20,
+            defaults.guidance_scale,
+            step=0.5,
+            label="Guidance scale",
+            info="How strongly the prompt counts",
+            min_width=150,
+        )
+    with gr.Row():
+        steps = gr.Slider(
+            1, 250, defaults.num_inference_steps, step=1, label="Steps", min_width=150
+        )
+        images = gr.Slider(
+            1, MAX_PAGE_IMAGES, defaults.num_images, step=1, label="Number of samples", min_width=150
+        )
+    with gr.Row():
+        seed_mode = gr.Radio(
+            [RANDOM_SEED, FIXED_SEED], value=RANDOM_SEED, label="Seed", min_width=150
+        )
+        seed = gr.Number(0, precision=0, minimum=0, label="Fixed seed", min_width=110)
+    with gr.Accordion("Advanced", open=False):
+        choices = [(SAMPLER_NAMES.get(name, name), name) for name in SAMPLERS]
+        sampler = gr.Dropdown(choices, value=defaults.sampler, label="Sampler")
+        negative = gr.Textbox(label="Negative prompt", lines=1, max_length=2000)
+        use_shares = gr.Checkbox(
+            label="Use the three-part schedule instead of tau", value=False, container=False
+        )
+        with gr.Row():
+            full = gr.Number(0.3, label="Full strength", minimum=0, maximum=1, step=0.05, min_width=90)
+            decay = gr.Number(0.2, label="Linear decay", minimum=0, maximum=1, step=0.05, min_width=90)
+            off = gr.Number(0.5, label="Off", minimum=0, maximum=1, step=0.05, min_width=90)
+        gr.Markdown("The three shares of the steps must sum to 1.", elem_classes="small-print")
+    return Controls(
+        prompt=prompt,
+        append_grounding=append,
+        tau=tau,
+        guidance_scale=guidance,
+        num_inference_steps=steps,
+        sampler=sampler,
+        num_images=images,
+        seed_mode=seed_mode,
+        seed=seed,
+        negative_prompt=negative,
+        use_shares=use_shares,
+        full_share=full,
+        decay_share=decay,
+        off_share=off,
+    )
+
+
+def read_options(controls: Controls, values: Mapping[Component, Any], **more: Any) -> Options:
+    """Return the settings that stand on the page.
+
+    Raises:
+        ValueError: a number field was emptied.
+    """
+    shares = None
+    if values[controls.use_shares]:
+        shares = tuple(
+            _number(field, values[field])
+            for field in (controls.full_share, controls.decay_share, controls.off_share)
+        )
+    is_fixed = values[controls.seed_mode] == FIXED_SEED
+    return Options(
+        prompt=values[controls.prompt] or "",
+        negative_prompt=values[controls.negative_prompt] or "",
+        tau=_number(controls.tau, values[controls.tau]),
+        shares=shares,
+        guidance_scale=_number(controls.guidance_scale, values[controls.guidance_scale]),
+        num_inference_steps=_number(
+            controls.num_inference_steps, values[controls.num_inference_steps]
+        ),
+        sampler=values[controls.sampler],
+        num_images=_number(controls.num_images, values[controls.num_images]),
+        seed=int(_number(controls.seed, values[controls.seed])) if is_fixed else None,
+        append_grounding=bool(values[controls.append_grounding]),
+        **more,
+    )
+
+
+def _number(field: Component, value: Any) -> Any:
+    if value is None:
+        raise ValueError(f"The field {field.label} is empty; give it a number.")
+    return value

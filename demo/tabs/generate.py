@@ -1,0 +1,55 @@
+"""The tab Generate: boxes and words become a picture."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from demo import examples
+from demo.components.canvas import Canvas
+from demo.service import GENERATION
+from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
+from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
+from demo.tabs.sample_row import build_examples, wire_examples
+
+
+@dataclass(frozen=True)
+class GenerateTab:
+    """Components of the tab."""
+
+    canvas: Canvas
+    controls: Controls
+    buttons: RunButtons
+
+
+def build(workshop: Workshop) -> GenerateTab:
+    """Build the tab and wire its events."""
+    width, height = workshop.service.card.image_sizes[GENERATION]
+    with gr.Row(equal_height=False, elem_classes="tab-body"):
+        with gr.Column(scale=6, min_width=340):
+            sample_buttons = build_examples(examples.GENERATE, "generate")
+            canvas = Canvas(name="generate", width=width, height=height)
+        with gr.Column(scale=5, min_width=320):
+            prompt, append = build_prompt()
+            buttons = build_buttons(
+                "Generate", "Draw boxes, name them, press Generate.\nThe picture appears here.", "generate"
+            )
+            controls = build_controls(prompt, append, workshop.defaults)
+    tab = GenerateTab(canvas, controls, buttons)
+    wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
+    _wire_run(tab, workshop)
+    return tab
+
+
+def _wire_run(tab: GenerateTab, workshop: Workshop) -> None:
+    def key(request: gr.Request) -> str:
+        return f"{request.session_hash}/generate"
+
+    def run(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
+        def read():
+            return read_options(tab.controls, values), values[tab.canvas]
+
+        yield from run_request(workshop, GENERATION, key(request), tab.buttons, read)
+
+    wire(tab.buttons, {tab.canvas, *tab.controls.inputs()}, run, key, workshop.signals)

@@ -1,0 +1,81 @@
+"""The tab Inpaint: parts of a photo are painted anew, everything else stays as it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from demo import examples
+from demo.components.canvas import Canvas
+from demo.service import INPAINTING
+from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
+from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
+from demo.tabs.sample_row import build_examples, wire_examples
+
+REPAINT_CHOICES = [
+    ("automatic", "auto"),
+    ("boxes", "boxes"),
+    ("painted mask", "mask"),
+]
+
+
+@dataclass(frozen=True)
+class InpaintTab:
+    """Components of the tab."""
+
+    canvas: Canvas
+    controls: Controls
+    repaint: gr.Radio
+    mask_feather: gr.Slider
+    buttons: RunButtons
+
+
+def build(workshop: Workshop) -> InpaintTab:
+    """Build the tab and wire its events."""
+    width, height = workshop.service.card.image_sizes[INPAINTING]
+    with gr.Row(equal_height=False, elem_classes="tab-body"):
+        with gr.Column(scale=6, min_width=340):
+            sample_buttons = build_examples(examples.INPAINT, "inpaint")
+            canvas = Canvas(name="inpaint", width=width, height=height, takes_photo=True)
+        with gr.Column(scale=5, min_width=320):
+            prompt, append = build_prompt()
+            buttons = build_buttons(
+                "Inpaint", "Choose a photo, mark what may change, press Inpaint.", "inpaint"
+            )
+            with gr.Row():
+                repaint = gr.Radio(
+                    REPAINT_CHOICES,
+                    value="auto",
+                    label="Repaint",
+                    info="Automatic: the painted mask if there is one, else the boxes",
+                    min_width=150,
+                )
+                feather = gr.Slider(
+                    0, 64, 0, step=1, label="Feather", info="Soft edge, photo pixels", min_width=150
+                )
+            controls = build_controls(prompt, append, workshop.defaults)
+    tab = InpaintTab(canvas, controls, repaint, feather, buttons)
+    wire_examples(sample_buttons, examples.INPAINT, canvas, prompt)
+    _wire_run(tab, workshop)
+    return tab
+
+
+def _wire_run(tab: InpaintTab, workshop: Workshop) -> None:
+    def key(request: gr.Request) -> str:
+        return f"{request.session_hash}/inpaint"
+
+    def run(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
+        def read():
+            options = read_options(
+                tab.controls,
+                values,
+                repaint=values[tab.repaint],
+                mask_feather=values[tab.mask_feather],
+            )
+            return options, values[tab.canvas]
+
+        yield from run_request(workshop, INPAINTING, key(request), tab.buttons, read)
+
+    inputs = {tab.canvas, tab.repaint, tab.mask_feather, *tab.controls.inputs()}
+    wire(tab.buttons, inputs, run, key, workshop.signals)

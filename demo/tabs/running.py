@@ -1,0 +1,149 @@
+"""Runs a request for a tab: turns what happens into what its components show."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.components.canvas import Drawing
+from demo.components.progress import Notice, NoticeLine
+from demo.components.results import ResultView
+from demo.gallery import output_folder, write_gallery
+from demo.handlers import (
+    Finished,
+    Options,
+    Running,
+    Stopped,
+    build_request,
+    describe_request,
+    describe_step,
+    follow,
+)
+from demo.service import PictureService
+from demo.session import StopSignals
+
+logger = logging.getLogger(__name__)
+
+# Everything that computes waits in one line, whichever tab or endpoint it comes from.
+DEVICE_QUEUE = "device"
+
+BROKEN = (
+    "Something went wrong inside the app; the terminal shows what. The page goes on working: change "
+    "a setting or try again."
+)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the tabs share."""
+
+    service: PictureService
+    signals: StopSignals
+    defaults: Options  # first values of the settings
+    folder: Path | None = None  # where finished pictures are kept; None: nowhere
+
+
+@dataclass(frozen=True)
+class RunButtons:
+    """Components that show and steer a run."""
+
+    start: gr.Button
+    stop: gr.Button
+    notice: NoticeLine
+    results: ResultView
+
+
+def build_buttons(start_label: str, placeholder: str, name: str) -> RunButtons:
+    """Build the buttons, the line below them, and the place for results."""
+    with gr.Row(elem_classes="run-buttons"):
+        start = gr.Button(start_label, variant="primary", scale=3, elem_id=f"{name}-start")
+        stop = gr.Button(
+            "Stop", variant="stop", scale=1, min_width=90, interactive=False, elem_id=f"{name}-stop"
+        )
+    notice = NoticeLine(elem_id=f"{name}-notice")
+    results = ResultView(placeholder=placeholder, elem_id=f"{name}-results")
+    return RunButtons(start, stop, notice, results)
+
+
+def wire(
+    buttons: RunButtons,
+    inputs: set[Any],
+    run: Callable[[dict[Any, Any], gr.Request], Iterator[dict[Any, Any]]],
+    key: Callable[[gr.Request], str],
+    signals: StopSignals,
+) -> None:
+    """Connect Generate and Stop; the buttons change at once, before the run has its turn."""
+
+    def waiting() -> dict[Any, Any]:
+        return {
+            buttons.start: gr.Button(interactive=False),
+            buttons.stop: gr.Button(interactive=False),
+            buttons.notice: Notice("Waiting for the model...", "busy", share=0),
+        }
+
+    def stop(request: gr.Request) -> dict[Any, Any]:
+        signals.stop(key(request))
+        return {buttons.stop: gr.Button("Stopping...", interactive=False)}
+
+    def failed() -> dict[Any, Any]:
+        return {**ready(buttons), buttons.notice: Notice(BROKEN, "bad")}
+
+    outputs = [buttons.start, buttons.stop, buttons.notice, buttons.results]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    started = buttons.start.click(waiting, outputs=outputs[:3], queue=False, **quiet)
+    done = started.then(
+        run, inputs=inputs, outputs=outputs, concurrency_id=DEVICE_QUEUE, concurrency_limit=1, **quiet
+    )
+    done.failure(failed, outputs=outputs[:3], queue=False, **quiet)
+    buttons.stop.click(stop, outputs=[buttons.stop], queue=False, **quiet)
+
+
+def ready(buttons: RunButtons) -> dict[Any, Any]:
+    """Return the buttons as they are when nothing runs."""
+    return {
+        buttons.start: gr.Button(interactive=True),
+        buttons.stop: gr.Button("Stop", interactive=False),
+    }
+
+
+def run_request(
+    workshop: Workshop,
+    kind: str,
+    key: str,
+    buttons: RunButtons,
+    read: Callable[[], tuple[Options, Drawing]],
+) -> Iterator[dict[Any, Any]]:
+    """Make pictures and yield what the page shows; a fault becomes a sentence on the page."""
+    signal = workshop.signals.start(key)
+    try:
+        options, drawing = read()
+        request = build_request(options, drawing, kind)
+        yield {
+            buttons.stop: gr.Button(interactive=True),
+            buttons.notice: Notice("Starting...", "busy", share=0),
+        }
+        for event in follow(workshop.service, kind, request, signal.is_set):
+            if isinstance(event, Running):
+                yield {buttons.notice: _running(event)}
+            elif isinstance(event, Stopped):
+                text = f"Stopped after step {event.step} of {event.num_steps}."
+                yield {**ready(buttons), buttons.notice: Notice(text, keeps_preview=True)}
+            elif isinstance(event, Finished):
+                with output_folder(workshop.folder) as folder:
+                    gallery = write_gallery(event.result, folder, describe_request(request, drawing))
+                    yield {**ready(buttons), buttons.notice: Notice(), buttons.results: gallery}
+    except (ValueError, TypeError) as error:
+        yield {**ready(buttons), buttons.notice: Notice(str(error), "bad")}
+    except (RuntimeError, OSError, MemoryError):
+        logger.exception("A picture could not be made.")
+        yield {**ready(buttons), buttons.notice: Notice(BROKEN, "bad")}
+    finally:
+        workshop.signals.finish(key, signal)
+
+
+def _running(event: Running) -> Notice:
+    share = event.step / event.num_steps
+    return Notice(describe_step(event), "busy", share, event.preview, keeps_preview=True)
