@@ -7,7 +7,6 @@ and its tensors are shared, not copied. Opening files is in `gligen.weightfiles`
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,9 @@ from gligen.conversion import (
 from gligen.unet import add_grounding, is_grounding_key
 from gligen.weightfiles import WeightFile, read_weight_file
 
-# Kinds that run, with the input channels of their first convolution.
-KINDS = {"generation_text_box": 4, "inpainting_text_box": 9}
+# Kinds that run. The first convolution reads c latent channels (Stable Diffusion: 4); for
+# inpainting 2 c + 1: latents, masked latents, mask.
+KINDS = ("generation_text_box", "inpainting_text_box")
 
 # The tokenizer's null features tell the families apart.
 TEXT_BOX_FEATURE = "position_net.null_positive_feature"
@@ -96,9 +96,8 @@ def read_adapter(path: str | Path) -> Adapter:
 
 
 def adapter_of(unet_state: Mapping[str, Tensor], kind: str) -> Adapter:
-    """Return the new layers of a whole UNet (diffusers' names) as an adapter; tensors are
-    shared."""
-    wanted = INPUT_CONVOLUTION if KINDS[kind] != 4 else ()
+    """Return the new layers of a whole UNet (diffusers' names); tensors are shared."""
+    wanted = INPUT_CONVOLUTION if kind == "inpainting_text_box" else ()
     state = {k: v for k, v in unet_state.items() if is_grounding_key(k) or k in wanted}
     return Adapter(kind, state, unet_state[TEXT_BOX_FEATURE].shape[0])
 
@@ -117,15 +116,23 @@ def detect_kind(state: Mapping[str, Tensor]) -> str | None:
         if any(is_grounding_key(key) for key in state):
             raise ValueError(f"It has gated layers, but {TEXT_BOX_FEATURE} is missing. {runs}")
         return None
-    channels = state["conv_in.weight"].shape[1] if "conv_in.weight" in state else 4
-    kind = next((name for name, wanted in KINDS.items() if wanted == channels), None)
-    if kind is None:
-        raise ValueError(
-            f"It is a text-box model whose first convolution reads {channels} channels, which fits "
-            "no "
-            f"known kind (4: generation, 9: inpainting). {runs}"
-        )
-    return kind
+    if "conv_in.weight" not in state:
+        return "generation_text_box"
+    channels = state["conv_in.weight"].shape[1]
+    # An adapter has no last convolution; it holds the first only where that has 2 c + 1 inputs.
+    latent = state["conv_out.weight"].shape[0] if "conv_out.weight" in state else channels // 2
+    for kind in KINDS:
+        if channels == input_channels(kind, latent):
+            return kind
+    raise ValueError(
+        f"It is a text-box model whose first convolution reads {channels} channels, which fits no "
+        f"known kind ({latent}: generation, {2 * latent + 1}: inpainting). {runs}"
+    )
+
+
+def input_channels(kind: str, latent_channels: int) -> int:
+    """Return how many channels the first convolution of a kind reads."""
+    return latent_channels if kind == "generation_text_box" else 2 * latent_channels + 1
 
 
 def build_unet(
@@ -190,10 +197,11 @@ def apply_adapter(base: UNet2DConditionModel, adapter: Adapter) -> UNet2DConditi
     state = {key: value for key, value in base.state_dict().items() if not is_grounding_key(key)}
     state |= {key: value.to(example.device, example.dtype) for key, value in adapter.state.items()}
     channels = state["conv_in.weight"].shape[1]
-    if channels != KINDS[adapter.kind]:
+    wanted = input_channels(adapter.kind, base.config.out_channels)
+    if channels != wanted:
         raise ValueError(
-            f"The base's first convolution reads {channels} channels; the adapter "
-            f"({adapter.kind}) needs {KINDS[adapter.kind]}. Give a plain Stable Diffusion 1.x base."
+            f"With the adapter ({adapter.kind}) the first convolution would read {channels} "
+            f"channels instead of {wanted}. Give a plain Stable Diffusion 1.x base."
         )
     config = {**base.config, "in_channels": channels}
     try:
@@ -264,7 +272,7 @@ def save_adapter(
     partial = Path(f"{path}.partial")
     try:
         save_file(state, partial, metadata)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -313,8 +321,7 @@ def _classify_flat(file: WeightFile) -> Adapter | WholeModel:
     if strangers:
         raise ValueError(
             f"As an adapter it has {len(strangers)} unexpected keys ({', '.join(strangers[:4])}); "
-            "an "
-            "adapter holds the new layers alone."
+            "an adapter holds the new layers alone."
         )
     written = _written_config(file.metadata)
     width = state[TEXT_BOX_FEATURE].shape[0]
@@ -324,8 +331,7 @@ def _classify_flat(file: WeightFile) -> Adapter | WholeModel:
 
 
 def _without_prefix(state: State) -> State:
-    """Drop a prefix that all keys share, as tools put before the names of a bare UNet or
-    adapter."""
+    """Drop the prefix that tools put before all names of a bare UNet or adapter."""
     for prefix in ("model.diffusion_model.", "diffusion_model.", "model.", "unet."):
         if all(key.startswith(prefix) for key in state):
             return {key.removeprefix(prefix): value for key, value in state.items()}
@@ -338,7 +344,9 @@ def _written_config(metadata: Mapping[str, str]) -> dict[str, Any]:
     except ValueError:
         config = None
     if not isinstance(config, dict):
-        raise ValueError(f"Its metadata entry {METADATA_KEY!r} is not a JSON object.")
+        raise ValueError(  # noqa: TRY004 (the file is wrong, not an argument)
+            f"Its metadata entry {METADATA_KEY!r} is not a JSON object."
+        )
     return config
 
 

@@ -76,8 +76,7 @@ TEXT_IGNORED = "embeddings.position_ids"
 
 @dataclass(frozen=True)
 class UNetSizes:
-    """The sizes of a Stable Diffusion 1.x UNet, all of them visible in the shapes of its
-    weights."""
+    """The sizes of a Stable Diffusion 1.x UNet, all visible in the shapes of its weights."""
 
     in_channels: int  # of the first convolution: 4; inpainting 9 (latent, masked latent, mask)
     out_channels: int
@@ -323,8 +322,7 @@ def convert_text_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], Sta
     except KeyError as missing:
         raise ValueError(
             f"The text encoder is incomplete: {missing} is missing. The file is damaged, or its "
-            "text "
-            "encoder is not the CLIP of Stable Diffusion 1.x."
+            "text encoder is not the CLIP of Stable Diffusion 1.x."
         ) from None
     return config, found
 
@@ -395,6 +393,5 @@ def _unexplained(keys: list[str], what: str) -> str:
     shown = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
     return (
         f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The "
-        "file "
-        "is not a Stable Diffusion 1.x model with GLIGEN's layers, or of a version unknown here."
+        "file is not a Stable Diffusion 1.x model with GLIGEN's layers, or of a version unknown here."
     )
