@@ -186,7 +186,9 @@ def contact_sheet(
         )
     cell_width = max(image.width for image in images)
     cell_height = max(image.height for image in images)
-    text_height = 0 if captions is None else math.ceil(font.size * 1.5)
+    font_size = max(10, cell_width / 18)
+    font = ImageFont.load_default(font_size)
+    text_height = 0 if captions is None else math.ceil(font_size * 1.5)
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     step_x, step_y = cell_width + gap, cell_height + text_height + gap
