@@ -393,5 +393,5 @@ def _unexplained(keys: list[str], what: str) -> str:
     shown = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
     return (
         f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The "
-        "file is not a Stable Diffusion 1.x model with GLIGEN's layers, or of a version unknown here."
+        "file is not a Stable Diffusion 1.x model with GLIGEN's layers, or of an unknown version."
     )

@@ -70,8 +70,8 @@ def load_pipelines(
     if source == OFFICIAL:
         places = [fetch_model(released_model(kind).diffusers_id) for kind in wanted or KINDS]
     else:
-        places = [_locate(source)]
-    home = places[0] if base is None else _locate(base)
+        places = [locate(source)]
+    home = places[0] if base is None else locate(base)
     parts = read_parts(home, dtype, device, tokenizer)
 
     unets = {}
@@ -140,6 +140,25 @@ def embedded_folder() -> Path:
     return folder
 
 
+def locate(source: str | Path) -> Path:
+    """Return the folder or file that a source names, fetched from the hub if it is there.
+
+    Raises:
+        ValueError: nothing of that name can be had.
+    """
+    if source == EMBEDDED:
+        return embedded_folder()
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    if is_hub_id(str(source)):
+        return fetch_model(str(source))
+    raise ValueError(
+        f"There is no model {str(source)!r}: give 'embedded', 'official', a file, a folder, or a "
+        "hub id such as masterful/gligen-1-4-generation-text-box."
+    )
+
+
 def _check_kinds(kinds: Sequence[str] | None) -> tuple[str, ...] | None:
     if kinds is None:
         return None
@@ -161,21 +180,6 @@ def _check_found(source: Any, wanted: tuple[str, ...], found: tuple[str, ...]) -
                 f"The model {str(source)!r} holds {' and '.join(found)}, not {kind}; ask for what "
                 "it holds, or name another model."
             )
-
-
-def _locate(source: str | Path) -> Path:
-    """Return the folder or file that a source names, fetched from the hub if it is there."""
-    if source == EMBEDDED:
-        return embedded_folder()
-    path = Path(source).expanduser()
-    if path.exists():
-        return path
-    if is_hub_id(str(source)):
-        return fetch_model(str(source))
-    raise ValueError(
-        f"There is no model {str(source)!r}: give 'embedded', 'official', a file, a folder, or a "
-        "hub id such as masterful/gligen-1-4-generation-text-box."
-    )
 
 
 def _pipeline(parts: Parts, unet: UNet2DConditionModel, name: str) -> GligenPipeline:

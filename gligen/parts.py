@@ -103,7 +103,7 @@ def _read_folder(folder: Path, dtype: torch.dtype, tokenizer: str | Path | None)
         with _quietly():
             loaded = StableDiffusionPipeline.from_pretrained(
                 folder,
-                torch_dtype=dtype,
+                dtype=dtype,
                 variant=_variant(folder),
                 safety_checker=None,
                 requires_safety_checker=False,

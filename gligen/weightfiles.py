@@ -170,7 +170,7 @@ def _refusal(path: Path, error: Exception) -> str:
     reason = text.split("\n")[0][:120]
     return (
         f"The file {str(path)!r} was refused: as a pickle it wants to run code or build objects "
-        f"other than weights ({reason}), and nothing in it was run. Ask for the model as .safetensors."
+        f"other than weights ({reason}), and nothing in it was run. Ask for it as .safetensors."
     )
 
 

@@ -1,0 +1,232 @@
+"""The arguments of the command line, with their help; `gligen.cli` runs the commands."""
+
+import argparse
+import sys
+from typing import NoReturn
+
+BAD_INPUT = 2  # exit code
+
+GENERATE_EXAMPLES = """examples:
+  python -m gligen generate --prompt "a dog and a sun in a field" --seed 7 -o out.png \\
+      --region "a dog: 0.10,0.45,0.50,0.95" --region "a sun: 0.60,0.05,0.95,0.40"
+  python -m gligen generate --layout layout.json --num-images 4 --enlarge 8 --overlay -o sheet.png
+  python -m gligen generate --model gligen_sd14_textbox_pruned.safetensors \\
+      --base stable-diffusion-v1-5/stable-diffusion-v1-5 --region "a cat: 0.2,0.2,0.8,0.9"
+"""
+INPAINT_EXAMPLES = """examples:
+  python -m gligen inpaint --image photo.jpg --region "a balloon: 0.60,0.10,0.90,0.50" -o out.png
+  python -m gligen inpaint --image photo.jpg --mask mask.png --feather 6 \\
+      --region "a cat: 0.20,0.40,0.60,0.95" --prompt "a cat on a beach" --seed 3 -o out.png
+"""
+INFO_EXAMPLES = """examples:
+  python -m gligen info embedded
+  python -m gligen info diffusion_pytorch_model.bin
+  python -m gligen info out.png        (the settings a picture was made with)
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers bad arguments with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and leave with exit code 2."""
+        complain(f"{message}; see {self.prog} --help.")
+        self.exit(BAD_INPUT)
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="python -m gligen",
+        description="Say where each thing goes in a generated picture.",
+        epilog="Each command explains itself: python -m gligen generate --help",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    verbatim = argparse.RawDescriptionHelpFormatter
+
+    generate = commands.add_parser(
+        "generate",
+        help="paint a picture from a prompt and regions",
+        description="Paint pictures. Each region is a phrase and the box where it shall appear.",
+        epilog=GENERATE_EXAMPLES,
+        formatter_class=verbatim,
+    )
+    _add_subject(generate)
+    generate.add_argument("--width", type=int, metavar="PIXELS", help="default: as trained")
+    generate.add_argument("--height", type=int, metavar="PIXELS", help="default: as trained")
+    _add_sampling(generate)
+    _add_output(generate)
+    _add_model(generate)
+    generate.set_defaults(image=None, mask=None, feather=0)
+
+    inpaint = commands.add_parser(
+        "inpaint",
+        help="repaint parts of a picture",
+        description="Repaint the hole of a picture: the white of the mask, or without a mask the "
+        "boxes. Outside the hole the picture stays as it is, pixel for pixel, at its own size.",
+        epilog=INPAINT_EXAMPLES,
+        formatter_class=verbatim,
+    )
+    add = inpaint.add_argument
+    add("--image", required=True, metavar="FILE", help="the picture, any size and shape")
+    add("--mask", metavar="FILE", help="a picture of the same size, white where to repaint")
+    add(
+        "--feather",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="width of the soft edge inside the hole (default: %(default)s)",
+    )
+    _add_subject(inpaint)
+    _add_sampling(inpaint)
+    _add_output(inpaint)
+    _add_model(inpaint)
+    inpaint.set_defaults(width=None, height=None)
+
+    info = commands.add_parser(
+        "info",
+        help="say what a model file, a folder or a picture is",
+        description="Say what a model is: its kind, sizes and parameters, and what is recorded "
+        "with it; of a PNG made here, the settings.",
+        epilog=INFO_EXAMPLES,
+        formatter_class=verbatim,
+    )
+    info.add_argument(
+        "source", metavar="MODEL", help="embedded, a file, a diffusers folder, a hub id, or a PNG"
+    )
+    return parser
+
+
+def _add_subject(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to paint")
+    add = group.add_argument
+    add(
+        "--prompt",
+        default="",
+        metavar="TEXT",
+        help="the whole picture in words (default: the phrases of the regions)",
+    )
+    add(
+        "--region",
+        action="append",
+        default=[],
+        metavar='"PHRASE: X0,Y0,X1,Y1"',
+        help="a phrase and its box in fractions of the picture, x to the right, y down; repeatable",
+    )
+    add(
+        "--layout",
+        metavar="FILE",
+        help='JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]}; --region adds to it',
+    )
+    add(
+        "--append-grounding",
+        action="store_true",
+        help="append to the prompt the phrases that it does not contain (default: no)",
+    )
+    add("--negative-prompt", default="", metavar="TEXT", help="what to avoid (default: nothing)")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling")
+    add = group.add_argument
+    add("--steps", type=int, default=50, metavar="N", help="denoising steps (default: %(default)s)")
+    add(
+        "--guidance",
+        type=float,
+        default=7.5,
+        metavar="SCALE",
+        help="how closely to follow the prompt, 1 = no guidance (default: %(default)s)",
+    )
+    gates = group.add_mutually_exclusive_group()
+    gates.add_argument(
+        "--tau",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of the steps, from the first, that follow the boxes (default: %(default)s)",
+    )
+    gates.add_argument(
+        "--schedule",
+        type=float,
+        nargs=3,
+        metavar=("FULL", "DECAY", "OFF"),
+        help="three shares that sum to 1: full strength, linear decay, off (default: --tau)",
+    )
+    add(
+        "--sampler",
+        default="plms",
+        metavar="NAME",
+        help="plms, ddim, dpm++, unipc, euler, euler_a, heun or pndm (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of the first picture, the next has N + 1 (default: random, printed)",
+    )
+    add(
+        "--num-images",
+        type=int,
+        default=1,
+        metavar="N",
+        help="pictures to make (default: %(default)s)",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    add = group.add_argument
+    add(
+        "-o",
+        "--output",
+        default="out.png",
+        metavar="FILE.png",
+        help="PNG that also carries the settings; several become FILE-1.png, FILE-2.png, ...; "
+        "existing files are replaced (default: %(default)s)",
+    )
+    add(
+        "--enlarge",
+        type=int,
+        default=1,
+        metavar="N",
+        help="enlarge the result N times, for small models (default: as produced)",
+    )
+    add(
+        "--overlay",
+        action="store_true",
+        help="also write FILE-boxes.png, with the boxes drawn on it (default: no)",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    add = group.add_argument
+    add(
+        "--model",
+        default="embedded",
+        metavar="MODEL",
+        help="embedded (64 x 64 pixels, no download), official (from the hub), a checkpoint or "
+        "adapter file, a diffusers folder, or a hub id (default: %(default)s)",
+    )
+    add(
+        "--base",
+        metavar="MODEL",
+        help="Stable Diffusion 1.x (folder, file, hub id) that an adapter is put on",
+    )
+    add(
+        "--tokenizer",
+        metavar="FOLDER",
+        help="CLIP tokenizer for checkpoints without one "
+        "(default: openai/clip-vit-large-patch14 from the hub)",
+    )
+    add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
+    add(
+        "--dtype",
+        metavar="NAME",
+        help="float32, float16 or bfloat16 (default: float16 on CUDA, else float32)",
+    )
+
+
+def complain(message: str) -> None:
+    """Print the sentence that ends the program, on one line."""
+    sys.stderr.write(f"gligen: error: {' '.join(message.split())}\n")

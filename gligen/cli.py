@@ -1,0 +1,182 @@
+"""The command line: `python -m gligen generate|inpaint|info`.
+
+Bad input ends with one sentence on stderr and exit code 2; anything else that goes wrong is a
+defect and shows its traceback. What needs torch is imported when a command runs, so that --help
+answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from gligen.arguments import BAD_INPUT, build_parser, complain
+from gligen.images import draw_boxes, open_picture
+from gligen.layout import Layout
+from gligen.metadata import save_png
+
+if TYPE_CHECKING:
+    from gligen.request import Request, Result
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+# Boxes and phrases on a smaller picture could not be read; an overlay is enlarged to this width.
+OVERLAY_WIDTH = 512
+MAX_ENLARGEMENT = 32
+
+
+class BadInputError(Exception):
+    """Something the user gave cannot be used; the message is one sentence for them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 2 for bad input, 130 when interrupted."""
+    try:
+        options = build_parser().parse_args(arguments)
+        (_info if options.command == "info" else _paint)(options)
+    except BadInputError as error:
+        complain(str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ngligen: interrupted; no unfinished picture was written.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _paint(options: argparse.Namespace) -> None:
+    """Answer `generate` and `inpaint`: check, load, paint, write."""
+    with _refusing_bad_input():
+        output = _check_output(options)
+        request = _request(options)
+        _quiet_libraries()
+        from gligen.loading import load_pipeline
+
+        if sys.stderr.isatty():
+            print(f"Loading {options.model} ...", file=sys.stderr, flush=True)
+        kind = "generation_text_box" if options.image is None else "inpainting_text_box"
+        pipeline = load_pipeline(
+            options.model, kind, options.base, options.device, options.dtype, options.tokenizer
+        )
+        items = pipeline.stream(request)
+        # Whatever the model must refuse, it refuses before the first step is done.
+        item = next(items)
+    total = getattr(item, "num_steps", 0)
+    while total and hasattr(item, "num_steps"):
+        _show_step(item.index, total)
+        item = next(items)
+    _write(item, request.layout, output, options)
+
+
+def _request(options: argparse.Namespace) -> "Request":
+    from gligen.request import Request
+
+    regions = []
+    if options.layout is not None:
+        regions += Layout.from_json(_read_text(Path(options.layout)))
+    regions += Layout.from_text(options.region)
+    image = None if options.image is None else open_picture(options.image)
+    mask = None if options.mask is None else open_picture(options.mask).convert("L")
+    return Request(
+        prompt=options.prompt,
+        layout=Layout(tuple(regions)),
+        negative_prompt=options.negative_prompt,
+        num_images=options.num_images,
+        num_inference_steps=options.steps,
+        guidance_scale=options.guidance,
+        gate_schedule=tuple(options.schedule) if options.schedule else options.tau,
+        sampler=options.sampler,
+        seed=options.seed,
+        width=options.width,
+        height=options.height,
+        append_grounding=options.append_grounding,
+        inpaint_image=image,
+        inpaint_mask=mask,
+        mask_feather=options.feather,
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ValueError(f"The layout {str(path)!r} cannot be read ({reason}).") from None
+
+
+def _check_output(options: argparse.Namespace) -> Path:
+    output = Path(options.output)
+    if output.suffix.lower() != ".png":
+        raise ValueError(
+            f"The output {options.output!r} must end in .png, the format that carries the settings."
+        )
+    if not output.parent.is_dir():
+        raise ValueError(f"There is no folder {str(output.parent)!r} to write to; create it first.")
+    if not 1 <= options.enlarge <= MAX_ENLARGEMENT:
+        raise ValueError(
+            f"The enlargement is {options.enlarge}; it must be from 1 to {MAX_ENLARGEMENT}."
+        )
+    return output
+
+
+def _show_step(index: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if index == total else ""
+        print(f"\rStep {index} of {total}", end=end, file=sys.stderr, flush=True)
+    elif index % max(1, total // 10) == 0 or index == total:
+        print(f"Step {index} of {total}", file=sys.stderr, flush=True)
+
+
+def _write(result: "Result", layout: Layout, output: Path, options: argparse.Namespace) -> None:
+    """Write every picture, and print its name and seed."""
+    for index, (image, seed) in enumerate(zip(result.images, result.seeds, strict=True)):
+        path = output
+        if len(result.images) > 1:
+            path = output.with_stem(f"{output.stem}-{index + 1}")
+        settings = result.settings(index)
+        with _refusing_bad_input():
+            save_png(_enlarged(image, options.enlarge), path, settings)
+            print(f"{path}  seed {seed}")
+            if options.overlay:
+                factor = max(options.enlarge, -(-OVERLAY_WIDTH // image.width))
+                overlay = draw_boxes(_enlarged(image, factor), layout)
+                path = path.with_stem(f"{path.stem}-boxes")
+                save_png(overlay, path, settings)
+                print(f"{path}")
+    print(f"Prompt: {result.prompt}; {result.seconds:.1f} s.", file=sys.stderr)
+
+
+def _enlarged(image: Image.Image, factor: int) -> Image.Image:
+    if factor == 1:
+        return image
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
+
+
+def _info(options: argparse.Namespace) -> None:
+    with _refusing_bad_input():
+        _quiet_libraries()
+        from gligen.description import describe
+
+        lines = describe(options.source)
+    print("\n".join(lines))
+
+
+def _quiet_libraries() -> None:
+    """Keep hints of the libraries (no torchvision, renamed options) off the terminal."""
+    import transformers
+    from diffusers.utils import logging as diffusers_logging
+
+    transformers.utils.logging.set_verbosity_error()
+    diffusers_logging.set_verbosity_error()
+
+
+@contextmanager
+def _refusing_bad_input() -> Iterator[None]:
+    """Turn what the library says about bad input into the sentence that ends the program."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise BadInputError(str(error)) from error
