@@ -110,7 +110,9 @@ def read_options(prompt: str | None, options: Any) -> Options:
     if options is None:
         options = {}
     if not isinstance(options, Mapping):
-        raise TypeError(f"The options are {options!r}; they must be an object such as {{\"seed\": 7}}.")
+        raise TypeError(
+            f'The options are {options!r}; they must be an object such as {{"seed": 7}}.'
+        )
     unknown = [name for name in options if name not in OPTION_NAMES]
     if unknown:
         raise ValueError(
@@ -120,7 +122,9 @@ def read_options(prompt: str | None, options: Any) -> Options:
     if isinstance(values.get("shares"), list):
         values["shares"] = tuple(values["shares"])
     for name, kind in (("num_images", int), ("tau", (int, float))):
-        if name in values and (isinstance(values[name], bool) or not isinstance(values[name], kind)):
+        if name in values and (
+            isinstance(values[name], bool) or not isinstance(values[name], kind)
+        ):
             raise TypeError(f"The option {name} is {values[name]!r}; it must be a number.")
     return Options(prompt=prompt or "", **values)
 
@@ -135,7 +139,9 @@ def read_call(regions: Any, image: str | None, mask: str | None) -> Drawing:
     )
 
 
-def _files(workshop: Workshop, event: Finished, notes: list[str]) -> tuple[list[str], dict[str, Any]]:
+def _files(
+    workshop: Workshop, event: Finished, notes: list[str]
+) -> tuple[list[str], dict[str, Any]]:
     result = event.result
     details = {
         "prompt": result.prompt,

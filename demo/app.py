@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import api
 from demo.handlers import Options
+from demo.headers import SafeHeaders
 from demo.service import GENERATION, INPAINTING, ModelCard, PictureService
 from demo.session import StopSignals
 from demo.tabs import absent, generate, inpaint
@@ -26,6 +28,7 @@ class Serving:
     server_port: int | None = None  # None: the first free one from 7860
     share: bool = False
     auth: tuple[str, str] | None = None  # user name and password
+    can_be_embedded: bool = False  # notebook services show the page inside their own
 
 
 def build_app(
@@ -70,7 +73,7 @@ def _build_tab(kind: str, what: str, build, workshop: Workshop) -> None:
 def _build_header(card: ModelCard) -> None:
     with gr.Row(elem_classes="page-head"):
         gr.Markdown(
-            "# GLIGEN\nSay *where* each thing goes: draw boxes, name them, and let the model paint.",
+            "# GLIGEN\nSay *where* each thing goes: draw boxes, name them, let the model paint.",
             elem_classes="page-title",
         )
         # Names of models are shown as text: a path may contain what Markdown would read as markup.
@@ -104,6 +107,9 @@ def launch_options(serving: Serving) -> dict[str, Any]:
         "strict_cors": True,
         "state_session_capacity": 200,
         "footer_links": ["api"],
+        "app_kwargs": {
+            "middleware": [Middleware(SafeHeaders, can_be_embedded=serving.can_be_embedded)]
+        },
         "theme": _theme(),
         "css": files("demo").joinpath("page.css").read_text(encoding="utf-8"),
     }

@@ -48,31 +48,31 @@ GENERATE = (
         (("house", (0.05, 0.3, 0.52, 0.8)), ("tree", (0.55, 0.2, 0.95, 0.8))),
     ),
     Example(
-        "Two balloons, one phrase",
-        "balloons in the sky",
-        (("balloon", (0.06, 0.08, 0.42, 0.6)), ("balloon", (0.56, 0.3, 0.94, 0.85))),
+        "Two pandas, one phrase",
+        "pandas in the snow",
+        (("panda", (0.06, 0.08, 0.46, 0.5)), ("panda", (0.53, 0.48, 0.95, 0.92))),
     ),
     Example(
-        "Four in the snow",
-        "a penguin, a fox, a rocket and a soccer ball in the snow",
+        "Four things",
+        "a pig, a frog, a rocket and a donut on a beach",
         (
-            ("penguin", (0.05, 0.52, 0.42, 0.95)),
-            ("fox", (0.56, 0.54, 0.95, 0.95)),
-            ("rocket", (0.08, 0.05, 0.44, 0.44)),
-            ("soccer ball", (0.6, 0.08, 0.92, 0.42)),
+            ("pig", (0.05, 0.54, 0.46, 0.95)),
+            ("frog", (0.55, 0.55, 0.95, 0.95)),
+            ("rocket", (0.06, 0.05, 0.44, 0.43)),
+            ("donut", (0.57, 0.07, 0.93, 0.43)),
         ),
     ),
 )
 
 INPAINT = (
     Example(
-        "Apple to pizza",
+        "Apple to donut",
         "",
-        (("pizza", (0.52, 0.45, 0.92, 0.87)),),
+        (("donut", (0.52, 0.45, 0.92, 0.87)),),
         Scene(
             "field",
             (
-                SceneObject("cat", (0.06, 0.36, 0.48, 0.86)),
+                SceneObject("panda", (0.06, 0.36, 0.48, 0.86)),
                 SceneObject("apple", (0.55, 0.48, 0.9, 0.85)),
             ),
         ),
@@ -84,14 +84,14 @@ INPAINT = (
         Scene("beach", (SceneObject("house", (0.08, 0.3, 0.54, 0.82)),)),
     ),
     Example(
-        "Take the ball away",
-        "a room",
+        "Take the banana away",
+        "a dog in a room",
         (("", (0.52, 0.5, 0.9, 0.9)),),
         Scene(
             "room",
             (
                 SceneObject("dog", (0.06, 0.36, 0.48, 0.86)),
-                SceneObject("soccer ball", (0.56, 0.54, 0.87, 0.86)),
+                SceneObject("banana", (0.56, 0.54, 0.87, 0.86)),
             ),
         ),
     ),

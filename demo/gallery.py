@@ -36,7 +36,7 @@ def write_gallery(result: Result, folder: Path, notes: list[str]) -> Gallery:
             shown = folder / f"{stem}-seed{seed}-shown.png"
             save_png(enlarged, shown, result.settings(index))
             note = (
-                f"The model paints {image.width} x {image.height} pixels. They are shown enlarged to "
+                f"The model paints {image.width} x {image.height} pixels. It is shown enlarged to "
                 f"{enlarged.width} x {enlarged.height}; the download has the original size."
             )
         pictures.append(Picture(file, shown, f"Seed {seed}"))

@@ -104,9 +104,7 @@ def _open_photo(drawing: Drawing) -> Image.Image:
     return open_picture(drawing.photo)
 
 
-def _choose_mask(
-    repaint: Repaint, drawing: Drawing, size: tuple[int, int]
-) -> Image.Image | None:
+def _choose_mask(repaint: Repaint, drawing: Drawing, size: tuple[int, int]) -> Image.Image | None:
     if repaint not in ("auto", "boxes", "mask"):
         raise ValueError(f"Repaint is {repaint!r}; it must be auto, boxes or mask.")
     if repaint == "mask" and drawing.mask is None:
@@ -194,4 +192,3 @@ def describe_request(request: Request, drawing: Drawing) -> list[str]:
         unused = " The painted mask was not used." if drawing.mask is not None else ""
         notes.append(f"The boxes were repainted; everything else is as it was.{unused}")
     return notes
-

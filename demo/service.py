@@ -27,7 +27,9 @@ class ModelCard:
     name: str  # "embedded", a path or a hub id
     reason: str  # why this one, a full sentence
     device: str  # "cpu", "cuda", ...
-    image_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # kind -> width, height
+    image_sizes: Mapping[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # kind -> width, height
     notes: tuple[str, ...] = ()  # further sentences for the page
 
     def has(self, kind: str) -> bool:

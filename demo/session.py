@@ -11,7 +11,7 @@ class StopSignals:
         self._lock = threading.Lock()
 
     def start(self, key: str) -> threading.Event:
-        """Begin a run and return its signal; a run with the same key that still goes on is stopped."""
+        """Begin a run and return its signal; an older run with the same key is stopped."""
         signal = threading.Event()
         with self._lock:
             previous = self._signals.pop(key, None)

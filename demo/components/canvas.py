@@ -7,7 +7,7 @@ is data of strangers: `read_drawing` checks every part of it.
 import base64
 import binascii
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ _MASK_PREFIX = "data:image/png;base64,"
 
 
 class CanvasData(GradioModel):
-    """What travels between page and server; only the file is typed, `read_drawing` checks the rest."""
+    """What travels between page and server; `read_drawing` checks all but the file."""
 
     regions: Any = ()
     pending: Any = ()
@@ -44,7 +44,7 @@ class CanvasData(GradioModel):
 class Drawing:
     """What a person drew, checked."""
 
-    layout: Layout = Layout()  # the visible regions, in the order of the list
+    layout: Layout = field(default=Layout())  # the visible regions, in the order of the list
     photo: Path | Image.Image | None = None  # the uploaded file, not yet opened; or a picture
     mask: Image.Image | None = None  # mode L, white is repainted, at most MAX_MASK_SIDE a side
     pending: tuple[str, ...] = ()  # phrases typed without a box
@@ -67,7 +67,9 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
             f"Delete {len(entries) - MAX_REGIONS} of them."
         )
     regions = [_read_region(entry, number) for number, entry in enumerate(entries, start=1)]
-    pending = [str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")]
+    pending = [
+        str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")
+    ]
     photo = fields.get("photo")
     return Drawing(
         layout=Layout(tuple(region for region, is_visible in regions if is_visible)),
@@ -151,7 +153,9 @@ class Canvas(gr.HTML):
             value=value,
             html_template=assets.read("canvas.html"),
             css_template=assets.read("canvas.css"),
-            js_on_load=assets.read("canvas_model.js", "canvas_mask.js", "canvas_view.js", "canvas.js"),
+            js_on_load=assets.read(
+                "canvas_model.js", "canvas_mask.js", "canvas_view.js", "canvas.js"
+            ),
             apply_default_css=False,
             name=name,
             width=width,
@@ -171,7 +175,7 @@ class Canvas(gr.HTML):
             raise gr.Error(str(error), title="The drawing cannot be used") from None
 
     def postprocess(self, value: Drawing | None) -> CanvasData | None:
-        """Return the data that redraws the canvas; a photo is copied to where the page may read it."""
+        """Return the data that redraws the canvas; the page may read the copy of a photo."""
         if value is None:
             return None
         (width, height), photo = self._size, None

@@ -28,7 +28,6 @@ MAX_FILE_BYTES = 20_000_000
 
 _MASK_PREFIX = "data:image/png;base64,"
 
-
 class CanvasData(GradioModel):
     """What travels between page and server; only the file is typed, `read_drawing` checks the rest."""
 
@@ -39,7 +38,6 @@ class CanvasData(GradioModel):
     width: Any = None
     height: Any = None
 
-
 @dataclass(frozen=True)
 class Drawing:
     """What a person drew, checked."""
@@ -48,7 +46,6 @@ class Drawing:
     photo: Path | Image.Image | None = None  # the uploaded file, not yet opened; or a picture
     mask: Image.Image | None = None  # mode L, white is repainted, at most MAX_MASK_SIDE a side
     pending: tuple[str, ...] = ()  # phrases typed without a box
-
 
 def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
     """Check what the page sent and return it as a `Drawing`.
@@ -67,7 +64,9 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
             f"Delete {len(entries) - MAX_REGIONS} of them."
         )
     regions = [_read_region(entry, number) for number, entry in enumerate(entries, start=1)]
-    pending = [str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")]
+    pending = [
+        str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")
+    ]
     photo = fields.get("photo")
     return Drawing(
         layout=Layout(tuple(region for region, is_visible in regions if is_visible)),
@@ -76,14 +75,12 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
         pending=tuple(pending[:MAX_REGIONS]),
     )
 
-
 def _list(value: Any, name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"The canvas sent {name} as {type(value).__name__}; it must be a list.")
     return list(value)
-
 
 def _read_region(entry: Any, number: int) -> tuple[Region, bool]:
     if not isinstance(entry, dict):
@@ -98,7 +95,6 @@ def _read_region(entry: Any, number: int) -> tuple[Region, bool]:
         )
     box = check_box(entry.get("box"), f"Box {number} ({phrase!r})")
     return Region(phrase, box), entry.get("visible", True) is not False
-
 
 def _read_mask(text: Any) -> Image.Image | None:
     if text is None:
@@ -152,7 +148,9 @@ class Canvas(gr.HTML):
             value=value,
             html_template=assets.read("canvas.html"),
             css_template=assets.read("canvas.css"),
-            js_on_load=assets.read("canvas_model.js", "canvas_mask.js", "canvas_view.js", "canvas.js"),
+            js_on_load=assets.read(
+                "canvas_model.js", "canvas_mask.js", "canvas_view.js", "canvas.js"
+            ),
             apply_default_css=False,
             name=name,
             width=width,

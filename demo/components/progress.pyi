@@ -11,7 +11,6 @@ from PIL import Image
 
 from demo.components import assets
 
-
 @dataclass(frozen=True)
 class Notice:
     """One state of the line."""
@@ -21,7 +20,6 @@ class Notice:
     share: float | None = None  # of the work that is done, in [0, 1]; None: no bar
     preview: Image.Image | None = None  # the picture so far
     keeps_preview: bool = False  # without a new preview the one on the page stays
-
 
 class NoticeData(GradioModel):
     """A `Notice` on its way to the page; the preview is a data address."""
@@ -79,7 +77,6 @@ class NoticeLine(gr.HTML):
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
-
 
 def _data_address(image: Image.Image) -> str:
     buffer = io.BytesIO()

@@ -1,6 +1,6 @@
 """The finished pictures: boxes over them on demand, seeds, the prompt used, and downloads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ class Gallery:
     """The pictures of one run."""
 
     pictures: tuple[Picture, ...] = ()
-    layout: Layout = Layout()  # drawn over the pictures while "Show the boxes" is ticked
+    layout: Layout = field(
+        default=Layout()
+    )  # drawn over the pictures while "Show the boxes" is ticked
     note: str = ""
     facts: tuple[str, ...] = ()  # sentences under the pictures
 
@@ -43,10 +45,10 @@ class PictureData(GradioModel):
 class GalleryData(GradioModel):
     """A `Gallery` on its way to the page."""
 
-    pictures: list[PictureData] = []
-    regions: list[dict[str, Any]] = []
+    pictures: tuple[PictureData, ...] = ()
+    regions: tuple[dict[str, Any], ...] = ()
     note: str = ""
-    facts: list[str] = []
+    facts: tuple[str, ...] = ()
 
 
 class ResultView(gr.HTML):
@@ -73,17 +75,17 @@ class ResultView(gr.HTML):
         """Copy the files to where the page may read them, and return what it shows."""
         gallery = value or Gallery()
         return GalleryData(
-            pictures=[
+            pictures=tuple(
                 PictureData(
                     file=self._stored(picture.file),
                     shown=self._stored(picture.shown),
                     caption=picture.caption,
                 )
                 for picture in gallery.pictures
-            ],
-            regions=[{"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout],
+            ),
+            regions=tuple({"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout),
             note=gallery.note,
-            facts=list(gallery.facts),
+            facts=gallery.facts,
         )
 
     def _stored(self, path: Path) -> FileData:

@@ -12,7 +12,6 @@ from demo.components import assets
 from demo.components.palette import TINTS
 from gligen.layout import Layout
 
-
 @dataclass(frozen=True)
 class Picture:
     """One finished picture as files that the page may read."""
@@ -20,7 +19,6 @@ class Picture:
     file: Path  # the PNG with its settings, to be downloaded
     shown: Path  # what the page shows: the same, or enlarged
     caption: str
-
 
 @dataclass(frozen=True)
 class Gallery:
@@ -31,14 +29,12 @@ class Gallery:
     note: str = ""
     facts: tuple[str, ...] = ()  # sentences under the pictures
 
-
 class PictureData(GradioModel):
     """A `Picture` on its way to the page."""
 
     file: FileData
     shown: FileData
     caption: str = ""
-
 
 class GalleryData(GradioModel):
     """A `Gallery` on its way to the page."""

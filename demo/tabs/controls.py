@@ -49,19 +49,22 @@ class Controls:
 
 
 def build_prompt() -> tuple[gr.Textbox, gr.Checkbox]:
-    """Build the prompt and the choice that belongs to it."""
+    """Build the prompt and the choice that belongs to it; both still have to be rendered."""
     prompt = gr.Textbox(
         label="Prompt",
         placeholder="What the whole picture shows. Empty: it is made from the names of the boxes.",
         lines=2,
         max_length=2000,
+        render=False,
     )
-    append = gr.Checkbox(label="Append grounding to prompt", value=False, container=False)
+    append = gr.Checkbox(
+        label="Append grounding to prompt", value=False, container=False, render=False
+    )
     return prompt, append
 
 
 def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -> Controls:
-    """Build the settings below a prompt that exists already; `defaults` gives the first values."""
+    """Build the settings that go with a prompt; `defaults` gives the first values."""
     with gr.Row():
         tau = gr.Slider(
             0,
@@ -86,7 +89,12 @@ def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -
             1, 250, defaults.num_inference_steps, step=1, label="Steps", min_width=150
         )
         images = gr.Slider(
-            1, MAX_PAGE_IMAGES, defaults.num_images, step=1, label="Number of samples", min_width=150
+            1,
+            MAX_PAGE_IMAGES,
+            defaults.num_images,
+            step=1,
+            label="Number of samples",
+            min_width=150,
         )
     with gr.Row():
         seed_mode = gr.Radio(
@@ -101,8 +109,12 @@ def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -
             label="Use the three-part schedule instead of tau", value=False, container=False
         )
         with gr.Row():
-            full = gr.Number(0.3, label="Full strength", minimum=0, maximum=1, step=0.05, min_width=90)
-            decay = gr.Number(0.2, label="Linear decay", minimum=0, maximum=1, step=0.05, min_width=90)
+            full = gr.Number(
+                0.3, label="Full strength", minimum=0, maximum=1, step=0.05, min_width=90
+            )
+            decay = gr.Number(
+                0.2, label="Linear decay", minimum=0, maximum=1, step=0.05, min_width=90
+            )
             off = gr.Number(0.5, label="Off", minimum=0, maximum=1, step=0.05, min_width=90)
         gr.Markdown("The three shares of the steps must sum to 1.", elem_classes="small-print")
     return Controls(

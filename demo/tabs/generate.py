@@ -13,6 +13,8 @@ from demo.tabs.controls import Controls, build_controls, build_prompt, read_opti
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_examples
 
+PLACEHOLDER = "Draw boxes, name them, press Generate.\nThe picture appears here."
+
 
 @dataclass(frozen=True)
 class GenerateTab:
@@ -26,16 +28,17 @@ class GenerateTab:
 def build(workshop: Workshop) -> GenerateTab:
     """Build the tab and wire its events."""
     width, height = workshop.service.card.image_sizes[GENERATION]
+    prompt, append = build_prompt()
     with gr.Row(equal_height=False, elem_classes="tab-body"):
-        with gr.Column(scale=6, min_width=340):
+        with gr.Column(scale=7, min_width=340):
             sample_buttons = build_examples(examples.GENERATE, "generate")
             canvas = Canvas(name="generate", width=width, height=height)
-        with gr.Column(scale=5, min_width=320):
-            prompt, append = build_prompt()
-            buttons = build_buttons(
-                "Generate", "Draw boxes, name them, press Generate.\nThe picture appears here.", "generate"
-            )
-            controls = build_controls(prompt, append, workshop.defaults)
+            with gr.Column(elem_classes="settings"):
+                controls = build_controls(prompt, append, workshop.defaults)
+        with gr.Column(scale=4, min_width=320):
+            prompt.render()
+            append.render()
+            buttons = build_buttons("Generate", PLACEHOLDER, "generate")
     tab = GenerateTab(canvas, controls, buttons)
     wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
     _wire_run(tab, workshop)

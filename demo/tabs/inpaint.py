@@ -13,6 +13,7 @@ from demo.tabs.controls import Controls, build_controls, build_prompt, read_opti
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_examples
 
+PLACEHOLDER = "Choose a photo, mark what may change, press Inpaint.\nThe result appears here."
 REPAINT_CHOICES = [
     ("automatic", "auto"),
     ("boxes", "boxes"),
@@ -34,31 +35,43 @@ class InpaintTab:
 def build(workshop: Workshop) -> InpaintTab:
     """Build the tab and wire its events."""
     width, height = workshop.service.card.image_sizes[INPAINTING]
+    prompt, append = build_prompt()
     with gr.Row(equal_height=False, elem_classes="tab-body"):
-        with gr.Column(scale=6, min_width=340):
+        with gr.Column(scale=7, min_width=340):
             sample_buttons = build_examples(examples.INPAINT, "inpaint")
             canvas = Canvas(name="inpaint", width=width, height=height, takes_photo=True)
-        with gr.Column(scale=5, min_width=320):
-            prompt, append = build_prompt()
-            buttons = build_buttons(
-                "Inpaint", "Choose a photo, mark what may change, press Inpaint.", "inpaint"
-            )
-            with gr.Row():
-                repaint = gr.Radio(
-                    REPAINT_CHOICES,
-                    value="auto",
-                    label="Repaint",
-                    info="Automatic: the painted mask if there is one, else the boxes",
-                    min_width=150,
-                )
-                feather = gr.Slider(
-                    0, 64, 0, step=1, label="Feather", info="Soft edge, photo pixels", min_width=150
-                )
-            controls = build_controls(prompt, append, workshop.defaults)
+            with gr.Column(elem_classes="settings"):
+                repaint, feather = _build_hole_settings()
+                controls = build_controls(prompt, append, workshop.defaults)
+        with gr.Column(scale=4, min_width=320):
+            prompt.render()
+            append.render()
+            buttons = build_buttons("Inpaint", PLACEHOLDER, "inpaint")
     tab = InpaintTab(canvas, controls, repaint, feather, buttons)
     wire_examples(sample_buttons, examples.INPAINT, canvas, prompt)
     _wire_run(tab, workshop)
     return tab
+
+
+def _build_hole_settings() -> tuple[gr.Radio, gr.Slider]:
+    with gr.Row():
+        repaint = gr.Radio(
+            REPAINT_CHOICES,
+            value="auto",
+            label="Repaint",
+            info="Automatic: the painted mask if there is one, else the boxes",
+            min_width=150,
+        )
+        feather = gr.Slider(
+            0,
+            64,
+            0,
+            step=1,
+            label="Feather",
+            info="Soft edge in pixels of the photo",
+            min_width=150,
+        )
+    return repaint, feather
 
 
 def _wire_run(tab: InpaintTab, workshop: Workshop) -> None:

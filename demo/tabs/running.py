@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 DEVICE_QUEUE = "device"
 
 BROKEN = (
-    "Something went wrong inside the app; the terminal shows what. The page goes on working: change "
-    "a setting or try again."
+    "Something went wrong inside the app; the terminal shows what. The page goes on working: "
+    "change a setting or try again."
 )
 
 
@@ -95,7 +95,12 @@ def wire(
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     started = buttons.start.click(waiting, outputs=outputs[:3], queue=False, **quiet)
     done = started.then(
-        run, inputs=inputs, outputs=outputs, concurrency_id=DEVICE_QUEUE, concurrency_limit=1, **quiet
+        run,
+        inputs=inputs,
+        outputs=outputs,
+        concurrency_id=DEVICE_QUEUE,
+        concurrency_limit=1,
+        **quiet,
     )
     done.failure(failed, outputs=outputs[:3], queue=False, **quiet)
     buttons.stop.click(stop, outputs=[buttons.stop], queue=False, **quiet)
@@ -133,7 +138,9 @@ def run_request(
                 yield {**ready(buttons), buttons.notice: Notice(text, keeps_preview=True)}
             elif isinstance(event, Finished):
                 with output_folder(workshop.folder) as folder:
-                    gallery = write_gallery(event.result, folder, describe_request(request, drawing))
+                    gallery = write_gallery(
+                        event.result, folder, describe_request(request, drawing)
+                    )
                     yield {**ready(buttons), buttons.notice: Notice(), buttons.results: gallery}
     except (ValueError, TypeError) as error:
         yield {**ready(buttons), buttons.notice: Notice(str(error), "bad")}

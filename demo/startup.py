@@ -1,0 +1,133 @@
+"""From the flags to a running service: which model, why, and how the page is served."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from demo.app import Serving
+from demo.flags import Flags
+from demo.handlers import Options
+from demo.service import GENERATION, INPAINTING, LocalService, ModelCard
+from gligen.loading import EMBEDDED, OFFICIAL, choose_device, load_pipelines
+from gligen.pipeline import GligenPipeline
+
+# Set in the notebooks of Colab, Kaggle, and Gradient / Paperspace.
+NOTEBOOK_VARIABLES = (
+    "COLAB_RELEASE_TAG",
+    "COLAB_GPU",
+    "KAGGLE_KERNEL_RUN_TYPE",
+    "KAGGLE_URL_BASE",
+    "GRADIENT_API_KEY",
+    "PAPERSPACE_NOTEBOOK_REPO_ID",
+    "PAPERSPACE_FQDN",
+    "PAPERSPACE_CLUSTER_ID",
+)
+SHARE_HOST = "api.gradio.app"
+CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model is loaded, and why."""
+
+    source: str
+    reason: str  # a full sentence
+
+
+def load_service(flags: Flags) -> LocalService:
+    """Load the model that the flags ask for.
+
+    Raises:
+        ValueError: it cannot be had, or a device or dtype cannot be used.
+    """
+    device = choose_device(flags.device)
+    choice = choose_model(flags, has_cuda=device.type == "cuda")
+    try:
+        pipelines = load_kinds(choice.source, flags)
+    except ValueError as error:
+        if flags.model != "auto" or choice.source == EMBEDDED:
+            raise
+        choice = Choice(EMBEDDED, f"The official models could not be had: {error}")
+        pipelines = load_kinds(choice.source, flags)
+    card = ModelCard(
+        name=choice.source if flags.base is None else f"{choice.source} on {flags.base}",
+        reason=choice.reason,
+        device=str(device),
+        image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
+        notes=tuple(_notes(flags, pipelines)),
+    )
+    return LocalService(pipelines, card)
+
+
+def choose_model(flags: Flags, has_cuda: bool) -> Choice:
+    """Decide between the embedded and the official model where the flags leave it open."""
+    if flags.model != "auto":
+        return Choice(flags.model, f"It was asked for with --model {flags.model}.")
+    if flags.base is not None:
+        return Choice(OFFICIAL, "Its layers go onto the base that was named.")
+    if has_cuda:
+        return Choice(OFFICIAL, "There is a CUDA device, fast enough for the official models.")
+    return Choice(
+        EMBEDDED,
+        "There is no CUDA device; this small model paints on any machine, without a download.",
+    )
+
+
+def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
+    """Load the kinds that the flags ask for, or leave open and the source holds."""
+    said = {GENERATION: flags.load_generation, INPAINTING: flags.load_inpainting}
+    if source == OFFICIAL:
+        # As in the original: generation unless it is refused, inpainting when it is asked for.
+        kinds = [kind for kind in said if said[kind] or (said[kind] is None and kind == GENERATION)]
+    else:
+        kinds = None if any(value is not False for value in said.values()) else []
+    if kinds == []:
+        return {}
+    found = load_pipelines(source, kinds, flags.base, flags.device, flags.dtype)
+    return {kind: pipeline for kind, pipeline in found.items() if said[kind] is not False}
+
+
+def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
+    notes = []
+    for kind, wanted in ((GENERATION, flags.load_generation), (INPAINTING, flags.load_inpainting)):
+        if wanted and kind not in pipelines:
+            notes.append(f"This model does not hold {kind.replace('_', ' ')}, which was asked for.")
+    if flags.load_text_image:
+        notes.append(
+            "Boxes with reference pictures (--load-text-image-box-generation) are not part of this "
+            "version; everything else works."
+        )
+    return notes
+
+
+def default_options(flags: Flags) -> Options:
+    """Return the first values of the page's settings."""
+    fast = {"sampler": "dpm++", "num_inference_steps": 20} if flags.preset == "fast" else {}
+    tau = Options().tau if flags.alpha_scale else 0.0
+    return Options(guidance_scale=flags.guidance_scale, tau=tau, **fast)
+
+
+def serving_of(flags: Flags) -> tuple[Serving, str]:
+    """Return how to serve the page, and a sentence if a wanted public link cannot be made."""
+    in_notebook = any(os.environ.get(name) for name in NOTEBOOK_VARIABLES)
+    share = in_notebook if flags.share is None else flags.share
+    note = ""
+    if share and not _can_reach(SHARE_HOST):
+        share = False
+        note = (
+            f"No public link was made: {SHARE_HOST} cannot be reached from here. The page is served "
+            "on this machine only."
+        )
+    serving = Serving(
+        flags.server_name, flags.server_port, share, flags.auth, can_be_embedded=in_notebook
+    )
+    return serving, note
+
+
+def _can_reach(host: str) -> bool:
+    try:
+        socket.create_connection((host, 443), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
