@@ -4,7 +4,6 @@ They are for `gradio_client` and other programs; the page does not use them.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,28 @@ from demo.service import FLAGS, GENERATION, INPAINTING
 from demo.tabs.running import DEVICE_QUEUE, Workshop
 from gligen.images import open_picture
 
-# Fields of Options that a program may set, besides the prompt.
-OPTION_NAMES = tuple(field.name for field in fields(Options) if field.name != "prompt")
+# The fields of Options that a program may set besides the prompt, with what JSON gives for them.
+OPTION_TYPES = {
+    "negative_prompt": (str,),
+    "tau": (int, float),
+    "shares": (list,),
+    "guidance_scale": (int, float),
+    "num_inference_steps": (int,),
+    "sampler": (str,),
+    "num_images": (int,),
+    "seed": (int, type(None)),
+    "append_grounding": (bool,),
+    "mask_feather": (int,),
+    "repaint": (str,),
+}
+TYPE_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list of numbers",
+    type(None): "null",
+}
 
 
 def build(workshop: Workshop) -> None:
@@ -113,19 +132,17 @@ def read_options(prompt: str | None, options: Any) -> Options:
         raise TypeError(
             f'The options are {options!r}; they must be an object such as {{"seed": 7}}.'
         )
-    unknown = [name for name in options if name not in OPTION_NAMES]
-    if unknown:
-        raise ValueError(
-            f"There is no option {unknown[0]!r}; there are: {', '.join(OPTION_NAMES)}."
-        )
-    values = dict(options)
-    if isinstance(values.get("shares"), list):
-        values["shares"] = tuple(values["shares"])
-    for name, kind in (("num_images", int), ("tau", (int, float))):
-        if name in values and (
-            isinstance(values[name], bool) or not isinstance(values[name], kind)
-        ):
-            raise TypeError(f"The option {name} is {values[name]!r}; it must be a number.")
+    for name, value in options.items():
+        if name not in OPTION_TYPES:
+            raise ValueError(f"There is no option {name!r}; there are: {', '.join(OPTION_TYPES)}.")
+        # For Python true is a whole number too; here it is not.
+        is_typed = type(value) in OPTION_TYPES[name]
+        if isinstance(value, list):
+            is_typed = is_typed and all(type(number) in (int, float) for number in value)
+        if not is_typed:
+            wanted = " or ".join(TYPE_NAMES[kind] for kind in OPTION_TYPES[name])
+            raise TypeError(f"The option {name} is {value!r}; it must be {wanted}.")
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
     return Options(prompt=prompt or "", **values)
 
 

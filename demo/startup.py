@@ -116,8 +116,8 @@ def serving_of(flags: Flags) -> tuple[Serving, str]:
     if share and not _can_reach(SHARE_HOST):
         share = False
         note = (
-            f"No public link was made: {SHARE_HOST} cannot be reached from here. The page is served "
-            "on this machine only."
+            f"No public link was made: {SHARE_HOST} cannot be reached from here. The page is "
+            "served on this machine only."
         )
     serving = Serving(
         flags.server_name, flags.server_port, share, flags.auth, can_be_embedded=in_notebook

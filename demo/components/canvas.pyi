@@ -170,7 +170,7 @@ class Canvas(gr.HTML):
             raise gr.Error(str(error), title="The drawing cannot be used") from None
 
     def postprocess(self, value: Drawing | None) -> CanvasData | None:
-        """Return the data that redraws the canvas; a photo is copied to where the page may read it."""
+        """Return the data that redraws the canvas; the page may read the copy of a photo."""
         if value is None:
             return None
         (width, height), photo = self._size, None

@@ -70,17 +70,17 @@ class ResultView(gr.HTML):
         """Copy the files to where the page may read them, and return what it shows."""
         gallery = value or Gallery()
         return GalleryData(
-            pictures=[
+            pictures=tuple(
                 PictureData(
                     file=self._stored(picture.file),
                     shown=self._stored(picture.shown),
                     caption=picture.caption,
                 )
                 for picture in gallery.pictures
-            ],
-            regions=[{"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout],
+            ),
+            regions=tuple({"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout),
             note=gallery.note,
-            facts=list(gallery.facts),
+            facts=gallery.facts,
         )
 
     def _stored(self, path: Path) -> FileData:

@@ -17,9 +17,7 @@ class FakeService:
     """Counts its steps and remembers whether its stream was closed before the end."""
 
     def __init__(self, kinds=(GENERATION, INPAINTING), step_seconds=0.0, fails_at=None):
-        self.card = ModelCard(
-            "fake", "It is for tests.", "cpu", {kind: (SIDE, SIDE) for kind in kinds}
-        )
+        self.card = ModelCard("fake", "It is for tests.", "cpu", dict.fromkeys(kinds, (SIDE, SIDE)))
         self.step_seconds = step_seconds
         self.fails_at = fails_at
         self.requests: list[tuple[str, Request]] = []
@@ -61,6 +59,11 @@ class FakeService:
         image = Image.new("RGB", (SIDE, SIDE), "white") if image is None else image.copy()
         draw = ImageDraw.Draw(image)
         for x0, y0, x1, y1 in request.layout.boxes:
-            corners = (x0 * image.width, y0 * image.height, x1 * image.width - 1, y1 * image.height - 1)
+            corners = (
+                x0 * image.width,
+                y0 * image.height,
+                x1 * image.width - 1,
+                y1 * image.height - 1,
+            )
             draw.rectangle(corners, fill="teal")
         return image

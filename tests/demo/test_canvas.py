@@ -1,0 +1,115 @@
+"""What the canvas component takes from strangers, and what it refuses."""
+
+import base64
+import io
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from demo.components.canvas import MAX_MASK_SIDE, Canvas, CanvasData, Drawing, read_drawing
+from gligen.layout import Layout
+
+GOOD = {"phrase": "a dog", "box": [0.1, 0.2, 0.6, 0.9], "visible": True}
+
+
+def address(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_reads_regions_in_order_and_the_same_phrase_twice():
+    twice = [GOOD, {"phrase": "a dog", "box": [0, 0, 1, 1]}]
+    layout = read_drawing({"regions": twice}).layout
+    assert layout.phrases == ("a dog", "a dog")
+    assert layout.boxes == ((0.1, 0.2, 0.6, 0.9), (0.0, 0.0, 1.0, 1.0))
+
+
+def test_hidden_regions_are_left_out():
+    hidden = {**GOOD, "phrase": "a ghost", "visible": False}
+    assert read_drawing({"regions": [hidden, GOOD]}).layout.phrases == ("a dog",)
+
+
+def test_nothing_drawn_is_an_empty_drawing():
+    assert read_drawing(None) == Drawing()
+    assert read_drawing(CanvasData()) == Drawing()
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ({"regions": [{**GOOD, "box": [0.1, 0.2, float("nan"), 0.9]}]}, ValueError, "finite"),
+        ({"regions": [{**GOOD, "box": [0.1, 0.2, float("inf"), 0.9]}]}, ValueError, "finite"),
+        ({"regions": [{**GOOD, "box": [0.6, 0.2, 0.1, 0.9]}]}, ValueError, "x0 must be smaller"),
+        ({"regions": [{**GOOD, "box": [0.1, 0.2, 0.6, 0.2]}]}, ValueError, "y0 must be smaller"),
+        ({"regions": [{**GOOD, "box": [-0.1, 0.2, 0.6, 0.9]}]}, ValueError, r"\[0, 1\]"),
+        ({"regions": [{**GOOD, "box": [0.1, 0.2, 60, 90]}]}, ValueError, r"\[0, 1\]"),
+        ({"regions": [{**GOOD, "box": [0.1, 0.2, 0.6]}]}, ValueError, "four numbers"),
+        ({"regions": [{**GOOD, "box": None}]}, TypeError, "four numbers"),
+        ({"regions": [{**GOOD, "box": ["a", "b", "c", "d"]}]}, TypeError, "four numbers"),
+        ({"regions": [{"phrase": "a dog"}]}, TypeError, "four numbers"),
+        ({"regions": [{**GOOD, "phrase": 7}]}, TypeError, "must be text"),
+        ({"regions": [{**GOOD, "phrase": "x" * 201}]}, ValueError, "201 characters"),
+        ({"regions": ["a dog"]}, TypeError, "Box 1"),
+        ({"regions": {"0": GOOD}}, TypeError, "must be a list"),
+        ({"regions": [GOOD] * 31}, ValueError, "31 boxes.*Delete 1"),
+        ({"pending": "sun"}, TypeError, "must be a list"),
+        ({"mask": "/etc/passwd"}, TypeError, "data address"),
+        ({"mask": "data:image/png;base64,%%%"}, ValueError, "cannot be read"),
+        ({"mask": "data:image/png;base64,aGVsbG8="}, ValueError, "cannot be read"),
+        ({"mask": "data:image/png;base64," + "A" * 4_000_000}, ValueError, "limit"),
+        ({"mask": address(Image.new("L", (MAX_MASK_SIDE + 1, 2)))}, ValueError, "1025 x 2"),
+    ],
+)
+def test_refuses_bad_data_with_a_sentence(data, error, words):
+    with pytest.raises(error, match=words):
+        read_drawing(data)
+
+
+def test_a_bad_drawing_reaches_the_page_as_its_sentence():
+    with pytest.raises(gr.Error, match="x0 must be smaller"):
+        Canvas().preprocess(CanvasData(regions=[{**GOOD, "box": [0.6, 0.2, 0.1, 0.9]}]))
+
+
+def test_thirty_regions_are_accepted():
+    assert len(read_drawing({"regions": [GOOD] * 30}).layout) == 30
+
+
+def test_mask_is_read_as_grey_levels():
+    painted = Image.new("L", (20, 10))
+    painted.paste(255, (5, 2, 15, 8))
+    mask = read_drawing({"mask": address(painted.convert("RGB"))}).mask
+    assert mask is not None
+    assert mask.mode == "L"
+    assert mask.tobytes() == painted.tobytes()
+
+
+def test_a_drawing_set_from_python_comes_back_equal():
+    canvas = Canvas(takes_photo=True)
+    drawing = Drawing(Layout.from_lists(["sun", "sun"], [(0, 0, 0.5, 1), (0.5, 0, 1, 1)]))
+    assert read_drawing(canvas.postprocess(drawing)) == drawing
+
+
+def test_a_photo_set_from_python_gives_the_canvas_its_size():
+    data = Canvas(takes_photo=True).postprocess(Drawing(photo=Image.new("RGB", (30, 20))))
+    assert data is not None
+    assert (data.width, data.height) == (30, 20)
+    assert data.photo is not None
+    with Image.open(data.photo.path) as stored:
+        assert stored.size == (30, 20)
+
+
+def test_a_photo_must_be_declared_a_file():
+    forged = {"photo": {"path": "/etc/passwd"}}
+    with pytest.raises(ValueError, match="meta"):
+        CanvasData.model_validate(forged, context={"validate_meta": True})
+
+
+def test_templates_take_no_values():
+    """A value inside a template would be run as code on the page."""
+    canvas = Canvas(takes_photo=True)
+    for template in (canvas.html_template, canvas.css_template):
+        assert "${" not in template
+        assert "{{" not in template
+        assert "`" not in template

@@ -1,0 +1,134 @@
+"""The flags of app.py, and what follows from them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import startup
+from demo.flags import parse_flags
+from demo.handlers import Options
+from demo.service import GENERATION, INPAINTING
+from demo.startup import choose_model, default_options, serving_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_original_s_command_line_is_understood():
+    line = (
+        "--load-text-box-generation False --load-text-box-inpainting True "
+        "--load-text-image-box-generation True --guidance_scale 5 --alpha_scale 1 "
+        "--folder samples --official_ckpt sd.ckpt"
+    )
+    flags = parse_flags(line.split())
+    assert (flags.load_generation, flags.load_inpainting, flags.load_text_image) == (
+        False,
+        True,
+        True,
+    )
+    assert flags.guidance_scale == 5
+    assert flags.folder == Path("samples")
+    assert flags.base == "sd.ckpt"
+
+
+def test_flags_that_are_left_out():
+    flags = parse_flags([])
+    assert (flags.model, flags.load_generation, flags.share) == ("auto", None, None)
+    assert default_options(flags) == Options()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--load-text-box-generation", "yes"], "write True or False"),
+        (["--share", "maybe"], "auto, True or False"),
+        (["--server-port", "99999"], "1 to 65535"),
+        (["--server-port", "http"], "1 to 65535"),
+        (["--guidance_scale", "0"], "from 1"),
+        (["--guidance_scale", "much"], "must be a number"),
+        (["--alpha_scale", "0.5"], "write 1"),
+        (["--dtype", "int8"], "float16"),
+        (["--preset", "best"], "exact"),
+        (["--auth", "anna"], "a colon and a password"),
+        (["--modle", "embedded"], "--modle"),
+    ],
+)
+def test_a_wrong_value_ends_with_status_2_and_a_sentence(arguments, words, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        parse_flags(arguments)
+    assert exit_info.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_presets_and_alpha_change_the_first_values():
+    fast = default_options(parse_flags(["--preset", "fast", "--alpha_scale", "0"]))
+    assert (fast.sampler, fast.num_inference_steps, fast.tau) == ("dpm++", 20, 0)
+
+
+def test_auto_takes_the_embedded_model_without_cuda_and_says_why():
+    choice = choose_model(parse_flags([]), has_cuda=False)
+    assert choice.source == "embedded"
+    assert "CUDA" in choice.reason
+    assert choose_model(parse_flags([]), has_cuda=True).source == "official"
+    named = choose_model(parse_flags(["--model", "owner/model"]), has_cuda=True)
+    assert named.source == "owner/model"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "source", "asked"),
+    [
+        ([], "embedded", None),
+        ([], "official", [GENERATION]),
+        (["--load-text-box-inpainting", "True"], "official", [GENERATION, INPAINTING]),
+        (["--load-text-box-generation", "False"], "official", []),
+    ],
+)
+def test_which_kinds_are_asked_for(monkeypatch, arguments, source, asked):
+    calls = []
+
+    def load(source, kinds, *more):
+        calls.append(kinds)
+        return dict.fromkeys(kinds or (GENERATION, INPAINTING))
+
+    monkeypatch.setattr(startup, "load_pipelines", load)
+    found = startup.load_kinds(source, parse_flags(arguments))
+    assert calls == ([asked] if asked != [] else [])
+    assert list(found) == ([GENERATION, INPAINTING] if asked is None else asked)
+
+
+def test_a_kind_that_is_refused_is_dropped(monkeypatch):
+    monkeypatch.setattr(startup, "load_pipelines", lambda *a: {GENERATION: None, INPAINTING: None})
+    flags = parse_flags(["--load-text-box-inpainting", "False"])
+    assert list(startup.load_kinds("embedded", flags)) == [GENERATION]
+
+
+def test_share_without_network_is_said_and_not_tried(monkeypatch):
+    monkeypatch.setattr(startup, "_can_reach", lambda host: False)
+    serving, note = serving_of(parse_flags(["--share", "True"]))
+    assert not serving.share
+    assert "cannot be reached" in note
+
+
+def test_auto_shares_in_a_notebook_service_only(monkeypatch):
+    monkeypatch.setattr(startup, "_can_reach", lambda host: True)
+    for name in startup.NOTEBOOK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert not serving_of(parse_flags([]))[0].share
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "x")
+    assert serving_of(parse_flags([]))[0].share
+    assert not serving_of(parse_flags(["--share", "False"]))[0].share
+
+
+@pytest.mark.slow
+def test_a_missing_model_ends_with_status_2_and_a_sentence():
+    done = subprocess.run(
+        [sys.executable, "app.py", "--model", "no/such-folder/here"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "There is no model 'no/such-folder/here'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,159 @@
+"""The served page over HTTP: named endpoints, headers, and faults that do not stop it."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import fields
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from demo.api import OPTION_TYPES, read_options
+from demo.handlers import Options
+from demo.service import FLAGS, GENERATION, INPAINTING
+from gligen.metadata import read_settings
+from tests.demo.fake_service import FakeService
+from tests.demo.serving import served
+
+REGIONS = [{"phrase": "sun", "box": [0, 0, 0.5, 0.5]}, {"phrase": "sun", "box": [0.5, 0.5, 1, 1]}]
+
+
+@pytest.fixture(scope="module")
+def service():
+    return FakeService()
+
+
+@pytest.fixture(scope="module")
+def address(service):
+    with served(service) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address, tmp_path_factory):
+    client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("got")))
+    yield client
+    client.close()
+
+
+def test_generate_returns_png_files_with_settings(client, service):
+    options = {"seed": 7, "num_inference_steps": 3, "num_images": 2, "shares": [0.5, 0.3, 0.2]}
+    files, details = client.predict("", REGIONS, options, api_name="/generate")
+    assert len(files) == 2
+    assert details["seeds"] == [7, 8]
+    assert details["prompt"] == "sun"
+    assert read_settings(files[1])["seed"] == 8
+    kind, request = service.requests[-1]
+    assert kind == GENERATION
+    assert request.layout.phrases == ("sun", "sun")
+    assert request.gate_schedule == (0.5, 0.3, 0.2)
+
+
+def test_inpaint_takes_a_picture_and_a_mask(client, service, tmp_path):
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    Image.new("RGB", (50, 35), "red").save(photo)
+    Image.new("L", (50, 35), 255).save(mask)
+    files, details = client.predict(
+        handle_file(photo), "a sun", REGIONS, None, handle_file(mask), api_name="/inpaint"
+    )
+    with Image.open(files[0]) as picture:
+        assert picture.size == (50, 35)
+    assert any("mask was repainted" in note for note in details["notes"])
+    kind, request = service.requests[-1]
+    assert kind == INPAINTING
+    assert request.inpaint_mask.getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "regions", "options", "words"),
+    [
+        ("", [], None, "neither a prompt nor a region"),
+        ("", [{"phrase": "sun", "box": [0.5, 0, 0.4, 1]}], None, "x0 must be smaller"),
+        ("", [{"phrase": "sun", "box": [0, 0, 60, 80]}], None, r"\[0, 1\]"),
+        ("", [{"phrase": "sun"}], None, "four numbers"),
+        ("", REGIONS * 16, None, "32 boxes"),
+        ("", "sun", None, "must be a list"),
+        ("a sun", [], {"sede": 7}, "no option 'sede'"),
+        ("a sun", [], {"seed": "seven"}, "seed is 'seven'"),
+        ("a sun", [], {"seed": True}, "seed is True"),
+        ("a sun", [], {"shares": ["a", "b", "c"]}, "a list of numbers"),
+        ("a sun", [], {"num_images": "two"}, "num_images is 'two'"),
+        ("a sun", [], {"num_images": 9}, "1 to 4"),
+        ("a sun", [], {"num_inference_steps": 0}, "steps is 0"),
+        ("a sun", [], {"guidance_scale": 0}, "guidance scale is 0"),
+        ("a sun", [], {"tau": 2}, "Tau"),
+        ("a sun", [], {"shares": [0.5, 0.5]}, "2 numbers"),
+        ("a sun", [], {"sampler": "magic"}, "no sampler 'magic'"),
+        ("a sun", [], [1, 2], "must be an object"),
+    ],
+)
+def test_bad_calls_get_a_sentence_and_the_page_goes_on(
+    client, address, prompt, regions, options, words
+):
+    with pytest.raises(AppError, match=words):
+        client.predict(prompt, regions, options, api_name="/generate")
+    with urllib.request.urlopen(address) as answer:
+        assert answer.status == 200
+
+
+def test_a_picture_that_is_none_is_refused(client, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"not a picture")
+    with pytest.raises(AppError, match="not a picture"):
+        client.predict(handle_file(path), "", REGIONS, None, None, api_name="/inpaint")
+    with pytest.raises(AppError, match="no photo"):
+        client.predict(None, "", REGIONS, None, None, api_name="/inpaint")
+
+
+def test_only_the_named_endpoints_are_public(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/generate", "/inpaint"}
+    assert [p["label"] for p in named["/generate"]["parameters"]] == [
+        "prompt",
+        "regions",
+        "options",
+    ]
+
+
+def test_files_outside_the_uploads_cannot_be_named(address):
+    body = {
+        "data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", [], {}, None]
+    }
+    request = urllib.request.Request(
+        f"{address}gradio_api/call/inpaint",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{address}gradio_api/call/inpaint/{event}") as answer:
+        text = answer.read().decode()
+    assert "event: error" in text
+    assert "root:" not in text
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(f"{address}gradio_api/file=/etc/passwd")
+    assert refusal.value.code == 403
+
+
+def test_headers_limit_what_the_page_may_do(address):
+    with urllib.request.urlopen(address) as answer:
+        headers = answer.headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def test_a_kind_that_is_not_loaded_is_said(tmp_path):
+    with served(FakeService(kinds=(GENERATION,))) as address:
+        client = Client(address, verbose=False, download_files=str(tmp_path))
+        with pytest.raises(AppError, match=FLAGS[INPAINTING]):
+            client.predict(None, "", REGIONS, None, None, api_name="/inpaint")
+        client.close()
+
+
+def test_options_of_a_call_are_those_of_the_page():
+    options = read_options("a sun", {"seed": 3, "negative_prompt": "moon"})
+    assert (options.prompt, options.seed, options.negative_prompt) == ("a sun", 3, "moon")
+    assert {"prompt", *OPTION_TYPES} == {field.name for field in fields(Options)}
