@@ -3,12 +3,12 @@
 What goes into a PNG beside the pixels lives in `gligen.metadata`.
 """
 
+import io
 import math
 import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -19,6 +19,9 @@ MAX_PIXELS = 40_000_000
 
 # Formats whose readers are part of Pillow; EPS, for one, would start an external interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+BinaryFile = io.BytesIO | io.BufferedReader
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 # Colours of the regions in order, starting again after the last; distinct on light and dark.
 REGION_COLOURS = (
@@ -41,7 +44,7 @@ class PictureError(ValueError):
 
 
 def open_picture(
-    source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS
+    source: str | os.PathLike[str] | BinaryFile, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
     """Read a picture file as RGB, upright, on white where it was transparent.
 
@@ -85,7 +88,7 @@ def open_picture(
         ) from None
 
 
-def _name(source) -> str:
+def _name(source: str | os.PathLike[str] | BinaryFile) -> str:
     if isinstance(source, str | os.PathLike):
         return f"'{os.fspath(source)}'"
     name = getattr(source, "name", None)
@@ -147,10 +150,16 @@ def draw_boxes(image: Image.Image, layout: Layout) -> Image.Image:
     return overlay
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, text, corner, colour, font) -> None:
+def _draw_label(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    corner: tuple[int, int],
+    colour: tuple[int, int, int],
+    font: Font,
+) -> None:
     """Write white text on a coloured bar whose corner is at `corner`, moved to stay inside."""
-    pad = max(1, round(font.size / 5))
     x0, y0, x1, y1 = draw.textbbox((0, 0), text, font=font)
+    pad = max(1, round((y1 - y0) / 4))
     bar_width, bar_height = math.ceil(x1 - x0) + 2 * pad, math.ceil(y1 - y0) + 2 * pad
     width, height = draw.im.size
     left = max(0, min(corner[0], width - bar_width))
@@ -204,7 +213,7 @@ def contact_sheet(
     return sheet
 
 
-def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw, font) -> str:
+def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw, font: Font) -> str:
     if draw.textlength(text, font=font) <= width:
         return text
     while text and draw.textlength(text + "...", font=font) > width:

@@ -99,8 +99,12 @@ def _pixels_touched(box: Box, picture_size: Size) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def check_mask(mask: Image.Image, picture_size: Size) -> Bool[np.ndarray, "H W"]:
+def check_mask(mask: object, picture_size: Size) -> Bool[np.ndarray, "H W"]:
     """Return a painted mask as a hole (True = repaint, where the mask is lighter than mid-grey).
+
+    Args:
+        mask: a picture (PIL) as large as the one to inpaint.
+        picture_size: width, height in pixels.
 
     Raises:
         TypeError: `mask` is not a picture.
