@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -154,7 +154,8 @@ def build_unet(
         feature_width = state[TEXT_BOX_FEATURE].shape[0]
     # Without memory: every parameter is replaced by a tensor of the state.
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config({**config, "attention_type": "default"})
+        plain = {**config, "attention_type": "default"}
+        unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(plain))
         if feature_width is not None:
             add_grounding(unet, feature_width)
     check_shapes(unet.state_dict(), state)
@@ -172,7 +173,7 @@ def check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> N
     extra = [key for key in found if key not in wanted]
     for keys, verb in ((missing, "missing"), (extra, "unexpected")):
         if keys:
-            shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+            shown = ", ".join(keys[:2]) + (", ..." if len(keys) > 2 else "")
             raise ValueError(f"{len(keys)} of its weights {_are(keys)} {verb} ({shown}).")
     unequal = [key for key in wanted if wanted[key].shape != found[key].shape]
     if unequal:
@@ -197,7 +198,7 @@ def apply_adapter(base: UNet2DConditionModel, adapter: Adapter) -> UNet2DConditi
     state = {key: value for key, value in base.state_dict().items() if not is_grounding_key(key)}
     state |= {key: value.to(example.device, example.dtype) for key, value in adapter.state.items()}
     channels = state["conv_in.weight"].shape[1]
-    wanted = input_channels(adapter.kind, base.config.out_channels)
+    wanted = input_channels(adapter.kind, base.config["out_channels"])
     if channels != wanted:
         raise ValueError(
             f"With the adapter ({adapter.kind}) the first convolution would read {channels} "
@@ -278,8 +279,9 @@ def save_adapter(
 
 
 def _classify(file: WeightFile) -> Adapter | WholeModel:
-    if "" in file.sections:
-        return _classify_flat(file)
+    if len(file.sections) == 1 and not file.sections.keys().isdisjoint(("", "model")):
+        (state,) = file.sections.values()
+        return _classify_state(_without_prefix(state), file.metadata)
     if "model" not in file.sections:
         raise ValueError(
             f"It has {', '.join(file.sections)}, but no UNet (part 'model'). Give a whole "
@@ -295,8 +297,7 @@ def _classify(file: WeightFile) -> Adapter | WholeModel:
     )
 
 
-def _classify_flat(file: WeightFile) -> Adapter | WholeModel:
-    state = _without_prefix(file.sections[""])
+def _classify_state(state: State, metadata: Mapping[str, str]) -> Adapter | WholeModel:
     if any(key.startswith(("conditioner.", "cond_stage_model.model.")) for key in state):
         raise ValueError(
             "It is an SDXL or Stable Diffusion 2 model. Give a Stable Diffusion 1.x model."
@@ -323,7 +324,7 @@ def _classify_flat(file: WeightFile) -> Adapter | WholeModel:
             f"As an adapter it has {len(strangers)} unexpected keys ({', '.join(strangers[:4])}); "
             "an adapter holds the new layers alone."
         )
-    written = _written_config(file.metadata)
+    written = _written_config(metadata)
     width = state[TEXT_BOX_FEATURE].shape[0]
     if written.get("kind", kind) != kind:
         raise ValueError(f"Its metadata say {written['kind']!r}, but its weights are of {kind!r}.")

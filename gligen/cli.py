@@ -7,7 +7,7 @@ answers at once.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,7 @@ def _paint(options: argparse.Namespace) -> None:
         request = _request(options)
         _quiet_libraries()
         from gligen.loading import load_pipeline
+        from gligen.sampling import Step
 
         if sys.stderr.isatty():
             print(f"Loading {options.model} ...", file=sys.stderr, flush=True)
@@ -64,9 +65,8 @@ def _paint(options: argparse.Namespace) -> None:
         items = pipeline.stream(request)
         # Whatever the model must refuse, it refuses before the first step is done.
         item = next(items)
-    total = getattr(item, "num_steps", 0)
-    while total and hasattr(item, "num_steps"):
-        _show_step(item.index, total)
+    while isinstance(item, Step):
+        _show_step(item.index, item.num_steps)
         item = next(items)
     _write(item, request.layout, output, options)
 
@@ -174,7 +174,7 @@ def _quiet_libraries() -> None:
 
 
 @contextmanager
-def _refusing_bad_input() -> Iterator[None]:
+def _refusing_bad_input() -> Generator[None]:
     """Turn what the library says about bad input into the sentence that ends the program."""
     try:
         yield

@@ -7,9 +7,9 @@ same in the words that other tools show.
 import json
 import os
 from collections.abc import Mapping
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -19,7 +19,7 @@ READABLE_KEY = "parameters"
 
 
 def save_png(
-    image: Image.Image, path_or_file: str | Path | IO[bytes], settings: Mapping[str, Any]
+    image: Image.Image, path_or_file: str | Path | BufferedIOBase, settings: Mapping[str, Any]
 ) -> None:
     """Write a picture as PNG with its settings inside.
 
@@ -57,7 +57,7 @@ def save_png(
         partial.unlink(missing_ok=True)
 
 
-def read_settings(path_or_file: str | Path | IO[bytes]) -> dict[str, Any]:
+def read_settings(path_or_file: str | Path | BufferedIOBase) -> dict[str, Any]:
     """Return the settings inside a PNG that `save_png` wrote.
 
     Raises:

@@ -5,11 +5,11 @@ hub ids included, are resolved in `gligen.loading`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import (
@@ -160,16 +160,15 @@ def _adopt_grounding(place: Path, unet: UNet2DConditionModel) -> None:
 
 def _assemble(path: Path, content: WholeModel, tokenizer: str | Path | None) -> Parts:
     """Build the parts of a single file; what it lacks is an error, or comes from the hub."""
-    for part, name in ((content.vae, "autoencoder"), (content.text_encoder, "text encoder")):
-        if part is None:
-            raise ValueError(
-                f"The file {str(path)!r} has a UNet but no {name}; give a whole checkpoint, or "
-                "name the "
-                "Stable Diffusion 1.x model that has one with base=... (--base)."
-            )
+    if content.vae is None or content.text_encoder is None:
+        name = "autoencoder" if content.vae is None else "text encoder"
+        raise ValueError(
+            f"The file {str(path)!r} has a UNet but no {name}; give a whole checkpoint, or name the "
+            "Stable Diffusion 1.x model that has one with base=... (--base)."
+        )
     vae_config, vae_state = content.vae
     text_config, text_state = content.text_encoder
-    vae = AutoencoderKL.from_config(vae_config)
+    vae = cast("AutoencoderKL", AutoencoderKL.from_config(vae_config))
     text_encoder = CLIPTextModel(CLIPTextConfig(**text_config))
     text_state = text_keys_for(text_encoder.state_dict(), text_state)
     try:
@@ -212,7 +211,7 @@ def _read_tokenizer(source: str | Path) -> CLIPTokenizer:
 
 
 def _check_widths(place: Path, parts: Parts) -> None:
-    text, cross = parts.text_encoder.config.hidden_size, parts.unet.config.cross_attention_dim
+    text, cross = parts.text_encoder.config.hidden_size, parts.unet.config["cross_attention_dim"]
     if text != cross:
         raise ValueError(
             f"In {str(place)!r} the text encoder is {text} wide and the UNet reads {cross}; they "
@@ -221,7 +220,7 @@ def _check_widths(place: Path, parts: Parts) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def _quietly() -> Generator[None]:
     """Load without the bars that diffusers and transformers draw for each part."""
     drawing = [
         library

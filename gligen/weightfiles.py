@@ -6,6 +6,7 @@ is wrong. What the names mean is decided in `gligen.checkpoints`.
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -115,7 +116,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _read_torch(path: Path) -> dict[str, Any]:
     is_zip = zipfile.is_zipfile(path)
     try:
-        with _inert_stand_ins(path) if is_zip else _nothing_allowed():
+        with warnings.catch_warnings(), _inert_stand_ins(path) if is_zip else _nothing_allowed():
+            # What cannot be read is refused below; how likely that was is of no interest.
+            warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except (pickle.UnpicklingError, AttributeError) as error:
         raise ValueError(_refusal(path, error)) from None
@@ -138,7 +141,7 @@ def _inert_stand_ins(path: Path) -> AbstractContextManager[Any]:
     strangers = [name for name in names if not name.startswith(INERT_CLASSES)]
     if strangers:
         raise pickle.UnpicklingError(", ".join(strangers))
-    stand_ins = [(type("Inert", (_Inert,), {}), name) for name in names]
+    stand_ins: list[Any] = [(type("Inert", (_Inert,), {}), name) for name in names]
     return torch.serialization.safe_globals(stand_ins)
 
 
