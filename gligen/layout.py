@@ -1,0 +1,183 @@
+"""What goes where: regions of a picture, validated in one place.
+
+Every front end (pipeline call, command line, web page) builds a `Layout`; nothing else checks boxes.
+Boxes are xyxy in [0, 1] of the picture, x to the right, y down.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+# Grounding slots of the released models: a layout is padded with null tokens to this many.
+MAX_REGIONS = 30
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One place in the picture and what belongs there.
+
+    Raises:
+        ValueError: the box has not four finite numbers in [0, 1] with x0 < x1 and y0 < y1.
+        TypeError: the phrase is not a string, or a coordinate not a number.
+    """
+
+    phrase: str  # what to draw; empty: a hole to be filled without grounding (inpainting only)
+    box: Box  # xyxy in [0, 1]
+    image: Image.Image | None = None  # reference picture, for the text-image kinds
+    keypoints: tuple[tuple[float, float], ...] | None = None  # (x, y) in [0, 1], keypoint kind
+
+    def __post_init__(self):
+        if not isinstance(self.phrase, str):
+            raise TypeError(
+                f"A region's phrase must be a string, not {self.phrase!r} ({type(self.phrase).__name__})."
+            )
+        object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
+        object.__setattr__(self, "box", check_box(self.box, f"Region {self.phrase!r}"))
+
+    @property
+    def is_grounded(self) -> bool:
+        """Whether the region says what to draw; a hole without a phrase does not."""
+        return bool(self.phrase) or self.image is not None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The regions of one picture, 0 to `MAX_REGIONS`; the same phrase may occur in several.
+
+    Raises:
+        ValueError: there are more than `MAX_REGIONS` regions.
+    """
+
+    regions: tuple[Region, ...] = field(default=())
+
+    def __post_init__(self):
+        object.__setattr__(self, "regions", tuple(self.regions))
+        for region in self.regions:
+            if not isinstance(region, Region):
+                raise TypeError(f"A layout is made of Region objects, not {region!r}.")
+        if len(self.regions) > MAX_REGIONS:
+            raise ValueError(
+                f"The layout has {len(self.regions)} regions; the model has slots for {MAX_REGIONS}. "
+                f"Remove {len(self.regions) - MAX_REGIONS} of them."
+            )
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __iter__(self):
+        return iter(self.regions)
+
+    @property
+    def grounded(self) -> tuple[Region, ...]:
+        """The regions that say what to draw, in order."""
+        return tuple(region for region in self.regions if region.is_grounded)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrases of all regions, in order, empty ones included."""
+        return tuple(region.phrase for region in self.regions)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The boxes of all regions, in order."""
+        return tuple(region.box for region in self.regions)
+
+    @classmethod
+    def from_lists(cls, phrases: Sequence[str], boxes: Sequence[Sequence[float]]) -> "Layout":
+        """Pair phrases with boxes by position.
+
+        Raises:
+            ValueError: the two differ in length, or a box is invalid; the message names the region.
+        """
+        if isinstance(phrases, str):
+            phrases = [phrases]
+        if len(phrases) != len(boxes):
+            raise ValueError(
+                f"There are {_count(len(phrases), 'phrase')} and {_count(len(boxes), 'box', 'boxes')}; "
+                "give exactly one phrase for each box."
+            )
+        regions = []
+        for number, (phrase, box) in enumerate(zip(phrases, boxes, strict=True), start=1):
+            if not isinstance(phrase, str):
+                raise TypeError(f"Phrase {number} must be a string, not {phrase!r}.")
+            regions.append(Region(phrase, check_box(box, f"Region {number} ({phrase!r})")))
+        return cls(tuple(regions))
+
+    @classmethod
+    def from_text(cls, texts: Iterable[str]) -> "Layout":
+        """Read regions written as "a dog: 0.10,0.20,0.55,0.90" (the command line's form).
+
+        The last colon separates the phrase from the box, so a phrase may contain colons.
+        """
+        phrases, boxes = [], []
+        for text in texts:
+            phrase, colon, numbers = text.rpartition(":")
+            try:
+                box = [float(number) for number in numbers.split(",")]
+            except ValueError:
+                box = []
+            if not colon or len(box) != 4:
+                raise ValueError(
+                    f"The region {text!r} cannot be read. Write it as phrase: x0,y0,x1,y1 with "
+                    'coordinates in [0, 1], for example "a dog: 0.10,0.20,0.55,0.90".'
+                )
+            phrases.append(phrase.strip())
+            boxes.append(box)
+        return cls.from_lists(phrases, boxes)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Layout":
+        """Read what `to_json` wrote: a list of objects with "phrase" and "box"."""
+        try:
+            entries = json.loads(text)
+            phrases = [entry["phrase"] for entry in entries]
+            boxes = [entry["box"] for entry in entries]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                'The layout is not a JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]} '
+                f"entries ({type(error).__name__}: {error})."
+            ) from None
+        return cls.from_lists(phrases, boxes)
+
+    def to_json(self) -> str:
+        """Write phrases and boxes as JSON; reference pictures and keypoints are not included."""
+        return json.dumps([{"phrase": r.phrase, "box": list(r.box)} for r in self.regions])
+
+
+def check_box(box: Any, owner: str) -> Box:
+    """Return `box` as four floats, or raise with a sentence that names `owner`.
+
+    Raises:
+        ValueError: not four finite numbers in [0, 1] with x0 < x1 and y0 < y1.
+        TypeError: not a sequence of numbers.
+    """
+    try:
+        numbers = tuple(float(value) for value in box)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner} has box {box!r}: it must be four numbers x0, y0, x1, y1.") from None
+    shown = f"({', '.join(f'{value:g}' for value in numbers)})"
+    if len(numbers) != 4:
+        raise ValueError(f"{owner} has box {shown}: it must be four numbers x0, y0, x1, y1.")
+    if not all(math.isfinite(value) for value in numbers):
+        raise ValueError(f"{owner} has box {shown}: every coordinate must be a finite number.")
+    if not all(0 <= value <= 1 for value in numbers):
+        raise ValueError(
+            f"{owner} has box {shown}: coordinates are fractions of the picture and must lie in "
+            "[0, 1]; divide pixels by the width and height."
+        )
+    x0, y0, x1, y1 = numbers
+    if x0 >= x1:
+        raise ValueError(f"{owner} has box {shown}: x0 must be smaller than x1.")
+    if y0 >= y1:
+        raise ValueError(f"{owner} has box {shown}: y0 must be smaller than y1.")
+    return numbers
+
+
+def _count(number: int, singular: str, plural: str | None = None) -> str:
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
