@@ -1,0 +1,61 @@
+"""One guided evaluation of the UNet: both halves of classifier-free guidance in one batch.
+
+Shapes: B pictures, L text tokens, M grounding tokens, D token width, latents [B, c, h, w].
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float
+from torch import Tensor
+
+from gligen.attention import Grounding
+from gligen.unet import predict
+
+
+@dataclass(frozen=True)
+class GuidedModel:
+    """The UNet with everything that stays the same during a run; call it with what changes.
+
+    The unconditional half goes through the gated layers with null tokens at the same gate scale, as
+    in the original; leaving the layers out there is a different model.
+    """
+
+    unet: UNet2DConditionModel
+    context: Float[Tensor, "B L D"]
+    negative_context: Float[Tensor, "B L D"] | None  # None: no guidance
+    guidance_scale: float
+    tokens: Float[Tensor, "B M D"] | None = None  # None: plain generation
+    null_tokens: Float[Tensor, "B M D"] | None = None
+    grounded: Float[Tensor, "B 1 1"] | None = None  # 0 switches the gates off for a picture
+    extra_channels: Float[Tensor, "B e h w"] | None = None  # inpainting: known latents and mask
+    cross_attention_kwargs: dict[str, Any] | None = None
+
+    def __call__(
+        self, latents: Float[Tensor, "B c h w"], timestep: Tensor | int, gate_scale: float
+    ) -> Float[Tensor, "B c h w"]:
+        """Return the guided model output, u + g (c - u)."""
+        x = latents.to(self.context.dtype)
+        if self.extra_channels is not None:
+            x = torch.cat([x, self.extra_channels], dim=1)
+        if self.negative_context is None:
+            return self._predict(x, timestep, self.context, self._grounding(gate_scale))
+        context = torch.cat([self.negative_context, self.context])
+        output = self._predict(torch.cat([x, x]), timestep, context, self._grounding(gate_scale))
+        unconditional, conditional = output.chunk(2)
+        return unconditional + self.guidance_scale * (conditional - unconditional)
+
+    def _predict(self, x, timestep, context, grounding) -> Tensor:
+        return predict(self.unet, x, timestep, context, grounding, self.cross_attention_kwargs)
+
+    def _grounding(self, gate_scale: float) -> Grounding | None:
+        if self.tokens is None or gate_scale == 0:
+            return None
+        strength = gate_scale if self.grounded is None else gate_scale * self.grounded
+        if self.negative_context is None:
+            return Grounding(self.tokens, strength)
+        if self.grounded is not None:
+            strength = torch.cat([strength, strength])
+        return Grounding(torch.cat([self.null_tokens, self.tokens]), strength)

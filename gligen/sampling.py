@@ -1,0 +1,295 @@
+"""Samplers and the one denoising loop.
+
+`denoise` is a generator: whoever consumes it owns progress, previews and cancellation. A sampler is
+made for one run and asked for one step at a time; it evaluates the model as often as its rule says.
+
+Shapes: latents are [B, channels, height, width]; a model's output has the same shape.
+"""
+
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+# (latents as the model reads them, timestep) -> model output, guidance included
+Evaluate = Callable[[Tensor, Tensor | int], Tensor]
+# (latents, timestep, gate scale) -> model output, guidance included
+GatedModel = Callable[[Tensor, Tensor | int, float], Tensor]
+# (latents, index of the step, sampler) -> latents that enter the step
+Blend = Callable[[Tensor, int, "Sampler"], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the loop yields after each denoising step."""
+
+    index: int  # 1 = the first step is done
+    num_steps: int
+    timestep: int  # training timestep at which the model was evaluated, 0-999
+    gate_scale: float  # strength of the grounding in this step
+    latents: Tensor  # [B, channels, height, width], entering the next step
+    predicted: Tensor  # same shape: the clean latents as this step sees them
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """One run of a numerical method from noise to latents."""
+
+    num_steps: int
+
+    def start(self, noise: Tensor) -> Tensor:
+        """Scale unit noise to what the first step expects."""
+        ...
+
+    def add_noise(self, clean: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Bring clean latents to the noise level at which step `index` begins."""
+        ...
+
+    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        """Take step `index`: return the next latents, the predicted clean latents, the timestep."""
+        ...
+
+
+def denoise(
+    model: GatedModel,
+    sampler: Sampler,
+    noise: Tensor,
+    gates: Sequence[float],
+    blend: Blend | None = None,
+) -> Generator[Step, Tensor | None, None]:
+    """Run the denoising loop, one item per step.
+
+    Args:
+        model: evaluates the UNet with guidance at a given gate scale.
+        sampler: fresh for this run.
+        noise: unit Gaussian latents.
+        gates: gate scale of every step (`gligen.schedule.gate_schedule`).
+        blend: for inpainting, puts the known part back before each step.
+
+    Whoever drives the generator with `send` may replace the latents that enter the next step.
+    """
+    latents = sampler.start(noise)
+    for index, gate_scale in enumerate(gates):
+        if blend is not None:
+            latents = blend(latents, index, sampler)
+
+        def evaluate(x: Tensor, timestep: Tensor | int, gate_scale: float = gate_scale) -> Tensor:
+            return model(x, timestep, gate_scale)
+
+        latents, predicted, timestep = sampler.step(index, latents, evaluate)
+        replaced = yield Step(
+            index + 1, sampler.num_steps, timestep, gate_scale, latents, predicted
+        )
+        if replaced is not None:
+            latents = replaced
+
+
+def spaced_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]:
+    """Return the timesteps of PLMS and DDIM, first visited first.
+
+    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that gave
+    more steps than asked for (7 became 8) or ran past the table (3); here it is always S steps.
+    """
+    return [i * num_train_timesteps // num_steps + 1 for i in range(num_steps)][::-1]
+
+
+class _OriginalSampler:
+    """What PLMS and DDIM share: the noise table and the deterministic update (eta = 0)."""
+
+    def __init__(self, alphas_cumprod: Tensor, timesteps: Sequence[int], prediction_type: str):
+        self.timesteps = list(timesteps)
+        self.num_steps = len(self.timesteps)
+        self._prediction_type = prediction_type
+        table = [float(alphas_cumprod[t]) for t in self.timesteps]
+        self._alphas = table
+        # After the last step comes the least noisy entry of the table, not noise zero.
+        self._next_alphas = [*table[1:], float(alphas_cumprod[0])]
+
+    def start(self, noise: Tensor) -> Tensor:
+        return noise
+
+    def add_noise(self, clean: Tensor, noise: Tensor, index: int) -> Tensor:
+        alpha = self._alphas[index]
+        return alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
+
+    def _epsilon(self, latents: Tensor, output: Tensor, index: int) -> Tensor:
+        """Return the noise that a model output stands for (converted from a velocity)."""
+        if self._prediction_type == "epsilon":
+            return output
+        alpha = self._alphas[index]
+        return alpha**0.5 * output + (1 - alpha) ** 0.5 * latents
+
+    def _update(self, latents: Tensor, eps: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Return the next latents and the predicted clean latents (DDIM, equation (12), eta = 0)."""
+        alpha, next_alpha = self._alphas[index], self._next_alphas[index]
+        predicted = (latents - (1 - alpha) ** 0.5 * eps) / alpha**0.5
+        return next_alpha**0.5 * predicted + (1 - next_alpha) ** 0.5 * eps, predicted
+
+
+class DDIM(_OriginalSampler):
+    """Deterministic DDIM as in the original code."""
+
+    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        timestep = self.timesteps[index]
+        eps = self._epsilon(latents, evaluate(latents, timestep), index)
+        return *self._update(latents, eps, index), timestep
+
+
+class PLMS(_OriginalSampler):
+    """Pseudo linear multistep as in the original code.
+
+    The first step is a pseudo improved Euler step: it evaluates the model twice, both times at the
+    first step's gate scale, so S steps cost S + 1 evaluations.
+    """
+
+    def __init__(self, alphas_cumprod: Tensor, timesteps: Sequence[int], prediction_type: str):
+        super().__init__(alphas_cumprod, timesteps, prediction_type)
+        self._history: list[Tensor] = []  # eps of up to three earlier steps, newest last
+
+    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        timestep = self.timesteps[index]
+        eps = self._epsilon(latents, evaluate(latents, timestep), index)
+        match self._history:
+            case []:
+                provisional, _ = self._update(latents, eps, index)
+                following = min(index + 1, self.num_steps - 1)
+                second = evaluate(provisional, self.timesteps[following])
+                combined = (eps + self._epsilon(provisional, second, following)) / 2
+            case [one]:
+                combined = (3 * eps - one) / 2
+            case [two, one]:
+                combined = (23 * eps - 16 * one + 5 * two) / 12
+            case [three, two, one]:
+                combined = (55 * eps - 59 * one + 37 * two - 9 * three) / 24
+        self._history = [*self._history[-2:], eps]
+        return *self._update(latents, combined, index), timestep
+
+
+class SchedulerSampler:
+    """A diffusers scheduler, grouped into logical steps.
+
+    Some schedulers list more evaluations than steps: PNDM repeats one in its warm-up, Heun evaluates
+    twice a step. All evaluations of a step share its gate scale, and known parts of the picture are
+    blended in before the step, not between its evaluations.
+    """
+
+    def __init__(
+        self,
+        scheduler: SchedulerMixin,
+        num_steps: int,
+        device: torch.device | str,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        eta: float = 0.0,
+    ):
+        # A copy of its own: two runs may share the pipeline's scheduler.
+        self.scheduler = type(scheduler).from_config(scheduler.config)
+        self.scheduler.set_timesteps(num_steps, device=device)
+        accepted = inspect.signature(self.scheduler.step).parameters
+        extras: dict[str, Any] = {"generator": generator, "eta": eta}
+        self._extras = {name: value for name, value in extras.items() if name in accepted}
+        self._evaluations = _group_evaluations(self.scheduler)
+        self.num_steps = len(self._evaluations)
+
+    def start(self, noise: Tensor) -> Tensor:
+        return noise * self.scheduler.init_noise_sigma
+
+    def add_noise(self, clean: Tensor, noise: Tensor, index: int) -> Tensor:
+        first = self._evaluations[index][0]
+        timestep = self.scheduler.timesteps[first : first + 1].expand(len(clean))
+        return self.scheduler.add_noise(clean, noise, timestep)
+
+    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        predicted = latents
+        for evaluation in self._evaluations[index]:
+            timestep = self.scheduler.timesteps[evaluation]
+            scaled = self.scheduler.scale_model_input(latents, timestep)
+            output = evaluate(scaled, timestep)
+            result = self.scheduler.step(output, timestep, latents, **self._extras)
+            predicted = getattr(result, "pred_original_sample", None)
+            if predicted is None:
+                predicted = self._clean(scaled, output, timestep)
+            latents = result.prev_sample
+        return latents, predicted, int(self.scheduler.timesteps[self._evaluations[index][0]])
+
+    def _clean(self, latents: Tensor, output: Tensor, timestep: Tensor) -> Tensor:
+        """Estimate the clean latents from the variance-preserving latents that the model read."""
+        alpha = self.scheduler.alphas_cumprod[int(timestep)].to(latents.device, latents.dtype)
+        if self.scheduler.config.prediction_type == "v_prediction":
+            return alpha**0.5 * latents - (1 - alpha) ** 0.5 * output
+        return (latents - (1 - alpha) ** 0.5 * output) / alpha**0.5
+
+
+def _group_evaluations(scheduler: SchedulerMixin) -> list[list[int]]:
+    """Return for each step the indices into `scheduler.timesteps` that it evaluates."""
+    total = len(scheduler.timesteps)
+    if isinstance(scheduler, PNDMScheduler) and not scheduler.config.skip_prk_steps:
+        warm_up = len(scheduler.prk_timesteps)  # Runge-Kutta: four evaluations a step
+        groups = [list(range(i, i + 4)) for i in range(0, warm_up, 4)]
+        return groups + [[i] for i in range(warm_up, total)]
+    if isinstance(scheduler, PNDMScheduler):
+        return [list(range(min(2, total))), *([i] for i in range(2, total))]
+    if scheduler.order == 2:
+        return [list(range(i, min(i + 2, total))) for i in range(0, total, 2)]
+    return [[i] for i in range(total)]
+
+
+# Name, as command line and page show it -> diffusers scheduler and what it differs in from the
+# pipeline's own scheduler. PLMS and DDIM are this module's.
+DIFFUSERS_SAMPLERS: dict[str, tuple[type[SchedulerMixin], dict[str, Any]]] = {
+    "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler_a": (EulerAncestralDiscreteScheduler, {}),
+    "heun": (HeunDiscreteScheduler, {}),
+    "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
+}
+SAMPLERS = ("plms", "ddim", *DIFFUSERS_SAMPLERS)
+
+
+def make_sampler(
+    name: str | None,
+    scheduler: SchedulerMixin,
+    num_steps: int,
+    device: torch.device | str,
+    generator: torch.Generator | list[torch.Generator] | None = None,
+    eta: float = 0.0,
+) -> Sampler:
+    """Build a sampler for one run.
+
+    Args:
+        name: one of `SAMPLERS`; None: the given scheduler itself.
+        scheduler: the pipeline's, which says what noise the model was trained on.
+        num_steps: denoising steps.
+        device: where the latents are.
+        generator: randomness for samplers that draw noise in each step.
+        eta: of diffusers' DDIM scheduler.
+
+    Raises:
+        ValueError: there is no sampler of that name.
+    """
+    match name:
+        case None:
+            return SchedulerSampler(scheduler, num_steps, device, generator, eta)
+        case "plms" | "ddim":
+            table = scheduler.alphas_cumprod.float()
+            timesteps = spaced_timesteps(num_steps, scheduler.config.num_train_timesteps)
+            kind = PLMS if name == "plms" else DDIM
+            return kind(table, timesteps, scheduler.config.prediction_type)
+        case _ if name in DIFFUSERS_SAMPLERS:
+            kind, changes = DIFFUSERS_SAMPLERS[name]
+            other = kind.from_config(scheduler.config, **changes)
+            return SchedulerSampler(other, num_steps, device, generator)
+        case _:
+            raise ValueError(f"There is no sampler {name!r}; there are: {', '.join(SAMPLERS)}.")
