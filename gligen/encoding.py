@@ -1,0 +1,111 @@
+"""Prompts and layouts turned into what the UNet reads.
+
+Shapes: B prompts, L text tokens, M grounding slots, D width of the text encoder.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from gligen.layout import MAX_REGIONS, Layout
+from gligen.tokenizers import BoxGrounding
+
+logger = logging.getLogger(__name__)
+
+
+def count_tokens(tokenizer: CLIPTokenizer, text: str) -> int:
+    """Return the number of tokens of a text, start and end tokens included."""
+    return len(tokenizer(text, truncation=False, verbose=False).input_ids)
+
+
+def check_length(tokenizer: CLIPTokenizer, text: str, what: str) -> None:
+    """Refuse a text that the text encoder cannot read whole.
+
+    Raises:
+        ValueError: the text has more tokens than the model reads.
+    """
+    tokens, limit = count_tokens(tokenizer, text) - 2, tokenizer.model_max_length - 2
+    if tokens > limit:
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        raise ValueError(
+            f"{what} '{shown}' has {tokens} tokens; the text encoder reads at most {limit}. Shorten it."
+        )
+
+
+def encode_prompts(
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    prompts: Sequence[str],
+    clip_skip: int | None = None,
+) -> Float[Tensor, "B L D"]:
+    """Encode prompts for cross-attention.
+
+    A prompt longer than the encoder reads is cut, with a warning that quotes what was lost, as
+    diffusers does; front ends that want to refuse it call `check_length` first.
+
+    Args:
+        tokenizer: fixes L, its `model_max_length`.
+        text_encoder: CLIP's.
+        prompts: B texts.
+        clip_skip: number of last layers to leave out; the final normalisation is still applied.
+    """
+    limit = tokenizer.model_max_length
+    encoded = tokenizer(
+        list(prompts), padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
+    )
+    for prompt in prompts:
+        whole = tokenizer(prompt, truncation=False, verbose=False).input_ids
+        if len(whole) > limit:
+            lost = tokenizer.decode(whole[limit - 1 : -1])
+            logger.warning("The text encoder reads %d tokens; this was cut off: %r.", limit, lost)
+    ids = encoded.input_ids.to(text_encoder.device)
+    if clip_skip is None:
+        return text_encoder(ids).last_hidden_state
+    states = text_encoder(ids, output_hidden_states=True).hidden_states
+    inner = getattr(text_encoder, "text_model", text_encoder)  # transformers < 5.? nests it
+    return inner.final_layer_norm(states[-(clip_skip + 1)])
+
+
+def encode_phrases(
+    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, phrases: Sequence[str]
+) -> Float[Tensor, "N D"]:
+    """Return the feature of each of N >= 1 phrases: CLIP's pooled output before the projection.
+
+    The released weights were trained on that feature (the final state at the end token), not on the
+    projected one that CLIP compares with pictures.
+
+    Raises:
+        ValueError: a phrase is longer than the text encoder reads.
+    """
+    for phrase in phrases:
+        check_length(tokenizer, phrase, "The phrase")
+    encoded = tokenizer(list(phrases), padding=True, return_tensors="pt").to(text_encoder.device)
+    return text_encoder(encoded.input_ids, attention_mask=encoded.attention_mask).pooler_output
+
+
+def encode_layouts(
+    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, layouts: Sequence[Layout]
+) -> BoxGrounding:
+    """Turn B layouts into padded grounding input; each different phrase is encoded once.
+
+    Regions without a phrase (holes to be filled freely) take no slot.
+    """
+    device, dtype = text_encoder.device, text_encoder.dtype
+    width = text_encoder.config.hidden_size
+    boxes = torch.zeros(len(layouts), MAX_REGIONS, 4, device=device)
+    masks = torch.zeros(len(layouts), MAX_REGIONS, device=device)
+    features = torch.zeros(len(layouts), MAX_REGIONS, width, device=device, dtype=dtype)
+    phrases = sorted({region.phrase for layout in layouts for region in layout.grounded})
+    if phrases:
+        encoded = encode_phrases(tokenizer, text_encoder, phrases)
+        feature_of = dict(zip(phrases, encoded, strict=True))
+    for row, layout in enumerate(layouts):
+        for slot, region in enumerate(layout.grounded):
+            boxes[row, slot] = torch.tensor(region.box)
+            masks[row, slot] = 1
+            features[row, slot] = feature_of[region.phrase]
+    return BoxGrounding(boxes, masks, features)

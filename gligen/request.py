@@ -1,0 +1,162 @@
+"""What a picture is asked for, checked in one place, and what comes back.
+
+Command line, web page, notebook and evaluation build a `Request`; `GligenPipeline.stream` answers it.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from gligen.layout import Layout
+from gligen.schedule import check_schedule
+
+MAX_IMAGES = 16
+MAX_STEPS = 1000
+MAX_SIDE = 2048  # pixels
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request for pictures.
+
+    Raises:
+        ValueError: an option lies outside its range; the message names value, rule and way out.
+        TypeError: an option has the wrong type.
+    """
+
+    prompt: str = ""  # empty: built from the phrases of the layout
+    layout: Layout = field(default=Layout())
+    negative_prompt: str = ""
+    num_images: int = 1  # 1-16; picture i is made with seed + i
+    num_inference_steps: int = 50  # 1-1000
+    guidance_scale: float = 7.5  # >= 1; 1 = no guidance
+    gate_schedule: float | tuple[float, float, float] = 0.3  # tau, or (full, decay, off)
+    sampler: str | None = "plms"  # one of gligen.sampling.SAMPLERS; None: the model's own scheduler
+    seed: int | None = None  # None: drawn at random and reported
+    width: int | None = None  # pixels; None: the size that the model was trained at
+    height: int | None = None
+    append_grounding: bool = False  # add the phrases that the prompt does not name
+    inpaint_image: Image.Image | None = None  # any size; kept outside the hole
+    inpaint_mask: Image.Image | None = None  # white = repaint; None: the boxes are the hole
+    mask_feather: int = 0  # pixels of the picture, width of the soft edge inside the hole
+
+    def __post_init__(self):
+        from gligen.sampling import SAMPLERS  # here, because it imports torch
+
+        for name in ("prompt", "negative_prompt"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"The {_words(name)} must be a string, not {getattr(self, name)!r}.")
+        if not isinstance(self.layout, Layout):
+            raise TypeError(f"The layout must be a Layout, not {self.layout!r}.")
+        _check_whole("number of pictures", self.num_images, 1, MAX_IMAGES)
+        _check_whole("number of steps", self.num_inference_steps, 1, MAX_STEPS)
+        _check_whole("mask feather", self.mask_feather, 0, MAX_SIDE)
+        if self.seed is not None:
+            _check_whole("seed", self.seed, 0, MAX_SEED)
+        for name in ("width", "height"):
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name), 8, MAX_SIDE)
+        scale = self.guidance_scale
+        if not isinstance(scale, (int, float)) or not (math.isfinite(scale) and 1 <= scale <= 100):
+            raise ValueError(
+                f"The guidance scale is {scale!r}; it must be a number from 1 (no guidance) to 100, "
+                "7.5 is usual."
+            )
+        check_schedule(self.gate_schedule)
+        if self.sampler is not None and self.sampler not in SAMPLERS:
+            raise ValueError(
+                f"There is no sampler {self.sampler!r}; there are: {', '.join(SAMPLERS)}."
+            )
+        self._check_subject()
+
+    def _check_subject(self) -> None:
+        if self.inpaint_image is None:
+            if self.inpaint_mask is not None:
+                raise ValueError(
+                    "There is a mask but no picture to repaint; give the picture too (inpaint_image)."
+                )
+            for number, region in enumerate(self.layout, start=1):
+                if not region.is_grounded:
+                    raise ValueError(
+                        f"Region {number} has no phrase; say what to draw there, or remove the region."
+                    )
+            if not self.prompt.strip() and not self.layout.regions:
+                raise ValueError(
+                    "There is neither a prompt nor a region; write what to draw, or draw a box and "
+                    "name it."
+                )
+        elif self.inpaint_mask is None and not self.layout.regions:
+            raise ValueError(
+                "There is no hole to repaint; draw at least one box, or paint a mask (inpaint_mask)."
+            )
+
+    @property
+    def full_prompt(self) -> str:
+        """The prompt that is used: with appended phrases, or made of them where it is empty."""
+        if not self.prompt.strip():
+            return "; ".join(dict.fromkeys(r.phrase for r in self.layout.grounded if r.phrase))
+        if self.append_grounding:
+            return append_phrases(self.prompt, [r.phrase for r in self.layout.grounded])
+        return self.prompt.strip()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The pictures of a request, and what is needed to make them again."""
+
+    images: list[Image.Image]
+    seeds: list[int]  # of each picture
+    prompt: str  # as used
+    request: Request
+    model: str  # name of the model
+    seconds: float  # wall time
+
+    def settings(self, index: int) -> dict[str, Any]:
+        """Return the settings of picture `index` as plain JSON values."""
+        request = self.request
+        schedule = request.gate_schedule
+        return {
+            "model": self.model,
+            "prompt": self.prompt,
+            "negative_prompt": request.negative_prompt,
+            "regions": [{"phrase": r.phrase, "box": list(r.box)} for r in request.layout],
+            "seed": self.seeds[index],
+            "num_inference_steps": request.num_inference_steps,
+            "guidance_scale": request.guidance_scale,
+            "gate_schedule": schedule if isinstance(schedule, (int, float)) else list(schedule),
+            "sampler": request.sampler,
+            "width": self.images[index].width,
+            "height": self.images[index].height,
+            "inpainting": request.inpaint_image is not None,
+            "mask": "painted" if request.inpaint_mask is not None else "boxes",
+            "mask_feather": request.mask_feather,
+        }
+
+
+def append_phrases(prompt: str, phrases: Sequence[str]) -> str:
+    """Append to the prompt, after semicolons, the phrases that it does not contain as whole words.
+
+    Case is ignored, so "A dog" is found in "a dog runs"; "a cat" is not found in "a caterpillar".
+    """
+    result = prompt.strip()
+    for phrase in dict.fromkeys(phrases):
+        contained = re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", result, re.IGNORECASE)
+        if phrase and not contained:
+            result += f"; {phrase}"
+    return result
+
+
+def _check_whole(what: str, value: Any, lowest: int, highest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise ValueError(
+            f"The {what} is {value!r}; it must be a whole number from {lowest} to {highest}."
+        )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
