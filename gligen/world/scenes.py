@@ -1,0 +1,173 @@
+"""Scenes of the synthetic world: what is where, and how it is drawn.
+
+Boxes are xyxy in [0, 1] of the picture, x to the right and y down. Pictures are uint8 HWC.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gligen.world.sprites import SPRITE_NAMES, load_sprite, resized_sprite
+
+IMAGE_SIZE = 64  # pixels, both sides
+
+# Range of the longer side of an object, as a share of the picture, by number of objects in it.
+OBJECT_SIDES = {1: (0.42, 0.75), 2: (0.38, 0.58), 3: (0.34, 0.48), 4: (0.30, 0.44)}
+ASPECT_JITTER = 0.25  # aspect ratio = the sprite's own x exp(U(-jitter, jitter))
+MAX_OVERLAP = 0.12  # of the smaller of two boxes
+PLACEMENT_TRIES = 40
+
+PLAIN_COLOURS = {
+    "red": (200, 60, 55),
+    "orange": (235, 150, 70),
+    "yellow": (240, 220, 120),
+    "green": (110, 175, 105),
+    "blue": (90, 140, 210),
+    "purple": (150, 110, 185),
+    "pink": (240, 175, 195),
+    "white": (242, 242, 240),
+    "gray": (150, 152, 155),
+    "black": (32, 32, 36),
+}
+SCENERY = ("sky", "night", "beach", "field", "snow", "room", "sea")
+BACKGROUNDS = SCENERY + tuple(f"plain {colour}" for colour in PLAIN_COLOURS)
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One sprite in a scene."""
+
+    name: str  # one of SPRITE_NAMES
+    box: tuple[float, float, float, float]  # xyxy in [0, 1]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture shows; `draw_scene` turns it into pixels."""
+
+    background: str  # one of BACKGROUNDS
+    objects: tuple[SceneObject, ...]  # 1-4, pasted in this order
+
+
+def sample_scene(rng: np.random.Generator, num_objects: int | None = None) -> Scene:
+    """Draw a random scene of `num_objects` (default: 1-4, equally likely) different sprites.
+
+    Objects overlap by at most `MAX_OVERLAP` of the smaller one; a scene that cannot be packed is
+    drawn anew.
+    """
+    if rng.random() < 0.7:
+        background = SCENERY[rng.integers(len(SCENERY))]
+    else:
+        background = BACKGROUNDS[len(SCENERY) + rng.integers(len(PLAIN_COLOURS))]
+    count = int(rng.integers(1, 5)) if num_objects is None else num_objects
+    names = [SPRITE_NAMES[i] for i in rng.choice(len(SPRITE_NAMES), count, replace=False)]
+    while True:
+        placed: list[SceneObject] = []
+        for name in names:
+            box = _place(rng, name, [o.box for o in placed], OBJECT_SIDES[count])
+            if box is None:
+                break
+            placed.append(SceneObject(name, box))
+        if len(placed) == count:
+            return Scene(background, tuple(placed))
+
+
+def _place(rng, name, others, sides) -> tuple[float, float, float, float] | None:
+    sprite = load_sprite(name)
+    for _ in range(PLACEMENT_TRIES):
+        # The longer side keeps to the range; width / height = native aspect with jitter.
+        aspect = sprite.width / sprite.height
+        aspect *= math.exp(rng.uniform(-ASPECT_JITTER, ASPECT_JITTER))
+        side = rng.uniform(*sides)
+        width, height = side * min(1, aspect), side / max(1, aspect)
+        # Whole pixels, so that the box says exactly where the sprite is.
+        w, h = round(width * IMAGE_SIZE), round(height * IMAGE_SIZE)
+        x = int(rng.integers(0, IMAGE_SIZE - w + 1))
+        y = int(rng.integers(0, IMAGE_SIZE - h + 1))
+        box = tuple(v / IMAGE_SIZE for v in (x, y, x + w, y + h))
+        if all(_overlap(box, other) <= MAX_OVERLAP for other in others):
+            return box
+    return None
+
+
+def _overlap(a, b) -> float:
+    """Return the intersection of two boxes as a share of the smaller one."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return width * height / min(areas)
+
+
+def draw_scene(scene: Scene, rng: np.random.Generator, size: int = IMAGE_SIZE) -> np.ndarray:
+    """Draw `scene` as uint8 (size, size, 3); `rng` varies the background only."""
+    canvas = draw_background(scene.background, rng, size)
+    for item in scene.objects:
+        x0, y0, x1, y1 = (round(v * size) for v in item.box)
+        sprite = resized_sprite(item.name, max(1, x1 - x0), max(1, y1 - y0))
+        # A box given by hand may reach over the edge by a rounding: cut the sprite to what is left.
+        window = canvas[y0:y1, x0:x1]
+        sprite = sprite[: window.shape[0], : window.shape[1]]
+        alpha = sprite[..., 3:]
+        window += alpha * (sprite[..., :3] * 255 - window)
+    return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+
+
+def draw_background(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
+    """Draw a background as float32 (size, size, 3) in [0, 255], colours slightly varied."""
+    tint = rng.normal(0, 6, 3).astype(np.float32)
+    if name.startswith("plain "):
+        colour = np.array(PLAIN_COLOURS[name.removeprefix("plain ")], np.float32)
+        return np.broadcast_to(colour + tint, (size, size, 3)).copy()
+    canvas = _scenery(name, rng, size)
+    return np.clip(canvas + tint, 0, 255)
+
+
+def _scenery(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
+    horizon = int(size * rng.uniform(0.5, 0.68))
+    match name:
+        case "sky":
+            canvas = _gradient((95, 160, 235), (195, 225, 250), size)
+            for _ in range(rng.integers(1, 4)):
+                _cloud(canvas, rng)
+        case "night":
+            canvas = _gradient((14, 18, 52), (44, 48, 98), size)
+            for y, x in rng.integers(0, size, (rng.integers(12, 25), 2)):
+                canvas[y, x] = (235, 235, 215)
+        case "beach":
+            canvas = _gradient((120, 190, 240), (190, 225, 245), size)
+            canvas[horizon:] = (60, 150, 190)
+            canvas[horizon + size // 8 :] = (228, 205, 150)
+        case "field":
+            canvas = _gradient((135, 195, 240), (205, 230, 248), size)
+            canvas[horizon:] = _gradient((120, 180, 80), (75, 140, 55), size - horizon, size)
+        case "snow":
+            canvas = _gradient((165, 185, 210), (205, 215, 230), size)
+            canvas[horizon:] = (240, 244, 250)
+        case "room":
+            canvas = _gradient((222, 205, 180), (210, 190, 165), size)
+            canvas[horizon:] = (140, 95, 62)
+            canvas[horizon : horizon + max(1, size // 32)] = (110, 72, 46)
+        case "sea":
+            canvas = _gradient((150, 200, 235), (205, 230, 245), size)
+            canvas[horizon:] = _gradient((45, 115, 180), (20, 70, 130), size - horizon, size)
+        case _:
+            raise ValueError(f"There is no background {name!r}; there are: {', '.join(BACKGROUNDS)}.")
+    return canvas
+
+
+def _gradient(top, bottom, height: int, width: int | None = None) -> np.ndarray:
+    ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    column = np.array(top, np.float32) * (1 - ramp) + np.array(bottom, np.float32) * ramp
+    return np.repeat(column, width or height, axis=1)
+
+
+def _cloud(canvas: np.ndarray, rng: np.random.Generator) -> None:
+    size = canvas.shape[0]
+    y, x = np.ogrid[:size, :size]
+    centre = rng.uniform(0, size, 2)
+    radii = size * rng.uniform(0.05, 0.09), size * rng.uniform(0.10, 0.22)
+    inside = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2
+    canvas += (np.clip(1.3 - inside, 0, 1) * 0.7)[..., None] * (250 - canvas)
