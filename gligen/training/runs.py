@@ -1,0 +1,88 @@
+"""What every training stage shares: the learning-rate schedule, the moving average, resuming, the log."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def cosine_learning_rate(step: int, num_steps: int, peak: float, warmup: int = 100) -> float:
+    """Return the learning rate of `step`: linear warm-up, then a half cosine to 2 % of the peak."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, num_steps - warmup)
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+class MovingAverage:
+    """Exponential moving average of the trained parameters, in float32 on their device."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], decay: float = 0.999):
+        self.parameters = list(parameters)
+        self.decay = decay
+        self.averages = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Fold in the current values; early on the average forgets faster, so that it never lags."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], 1 - decay)
+
+    @torch.no_grad()
+    def copy_to_parameters(self) -> None:
+        """Overwrite the parameters with their averages (at the end of a stage)."""
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            parameter.copy_(average)
+
+
+class TrainingRun:
+    """A folder with a resumable state and a log of one training stage."""
+
+    def __init__(self, folder: Path, save_every_seconds: float = 180):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.state_path = folder / "state.pt"
+        self.log_path = folder / "log.jsonl"
+        self._save_every = save_every_seconds
+        self._saved_at = time.monotonic()
+        self._started = time.monotonic()
+        self._seconds_before = 0.0
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the saved state, or None where the run starts anew."""
+        if not self.state_path.exists():
+            return None
+        state = torch.load(self.state_path, weights_only=True)
+        self._seconds_before = state["seconds"]
+        return state
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, earlier sittings included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def is_save_due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return time.monotonic() - self._saved_at > self._save_every
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state whole or not at all."""
+        partial = self.state_path.with_suffix(".partial")
+        torch.save(state | {"seconds": self.seconds}, partial)
+        os.replace(partial, self.state_path)
+        self._saved_at = time.monotonic()
+
+    def log(self, **figures: float) -> None:
+        """Append a line to the log and print it."""
+        line = {key: round(float(value), 5) for key, value in figures.items()}
+        line["seconds"] = round(self.seconds)
+        with self.log_path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
