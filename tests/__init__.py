@@ -1,0 +1,6 @@
+"""The tests, and the type checker that they put on every annotated function of the library."""
+
+from beartype import BeartypeConf, beartype
+
+# An int is welcome where a float is asked for (PEP 484's numeric tower).
+typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
