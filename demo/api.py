@@ -15,6 +15,7 @@ from demo.handlers import Finished, Options, build_request, describe_request, fo
 from demo.service import FLAGS, GENERATION, INPAINTING
 from demo.tabs.running import DEVICE_QUEUE, Workshop
 from gligen.images import open_picture
+from gligen.schedule import check_schedule
 
 # The fields of Options that a program may set besides the prompt, with what JSON gives for them.
 OPTION_TYPES = {
@@ -142,7 +143,9 @@ def read_options(prompt: str | None, options: Any) -> Options:
         if not is_typed:
             wanted = " or ".join(TYPE_NAMES[kind] for kind in OPTION_TYPES[name])
             raise TypeError(f"The option {name} is {value!r}; it must be {wanted}.")
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    values = dict(options)
+    if "shares" in values:
+        values["shares"] = check_schedule(values["shares"])
     return Options(prompt=prompt or "", **values)
 
 

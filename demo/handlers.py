@@ -14,6 +14,7 @@ from gligen.images import contact_sheet, open_picture
 from gligen.request import Request, Result
 
 MAX_PAGE_IMAGES = 4
+REPORT_SECONDS = 0.2  # between two reports; each costs time that the picture needs
 PREVIEW_SECONDS = 0.4  # between two previews; decoding one costs time that the picture needs
 SHOWN_SIDE = 512  # pixels; smaller pictures are shown enlarged to about this
 
@@ -124,13 +125,14 @@ def follow(
     should_stop: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Running | Stopped | Finished]:
-    """Make the pictures of a request and say after each step how far it is.
+    """Make the pictures of a request and say every now and then how far it is.
 
     The stop signal is read after every step; the library's generator is then closed, which ends the
     work. It is closed too when the caller leaves this generator early.
     """
     stream = service.stream(kind, request)
     started = last_preview = clock()
+    last_report = -math.inf
     try:
         for item in stream:
             if isinstance(item, Result):
@@ -140,7 +142,9 @@ def follow(
                 yield Stopped(item.index, item.num_steps)
                 return
             now = clock()
-            preview = None
+            if now - last_report < REPORT_SECONDS:
+                continue
+            last_report, preview = now, None
             if now - last_preview >= PREVIEW_SECONDS and item.index < item.num_steps:
                 preview = arrange(service.preview(kind, item))
                 last_preview = now

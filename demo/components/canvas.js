@@ -36,6 +36,8 @@ const actions = {
     input.addEventListener("focus", () => { before = snapshot(model); model.selected = id; redraw(); });
     input.addEventListener("input", () => { find(id).phrase = input.value.slice(0, 200); redraw(); emit(); });
     input.addEventListener("blur", () => {
+      // A label also loses the focus when its box is taken away, in the middle of a redraw.
+      if (!find(id)) return;
       if (before && before !== snapshot(model)) remember(model, before);
       before = null;
       redraw();

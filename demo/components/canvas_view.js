@@ -85,9 +85,9 @@ function createView(parts, actions) {
     const alive = new Set(model.regions.map((region) => region.id));
     for (const [id, views] of known) {
       if (alive.has(id)) continue;
+      known.delete(id);
       views.onCanvas.box.remove();
       views.inList.row.remove();
-      known.delete(id);
     }
     model.regions.forEach((region, index) => {
       if (!known.has(region.id)) {

@@ -142,11 +142,23 @@ def test_follow_reports_every_step_and_the_result():
     assert all(event.preview is not None for event in steps[:-1])
 
 
+def test_quick_steps_are_not_all_reported_but_all_can_be_stopped():
+    service = FakeService()
+    request = Request(layout=LAYOUT, num_inference_steps=50)
+    clock = (i * 0.05 for i in range(100)).__next__
+    *steps, last = follow(service, GENERATION, request, lambda: False, clock)
+    assert isinstance(last, Finished)
+    assert [event.step for event in steps][:3] == [1, 5, 9]
+    *_, last = follow(service, GENERATION, request, lambda: service.steps_done == 3, lambda: 0.0)
+    assert last == Stopped(3, 50)
+
+
 def test_stop_ends_the_work_within_one_step():
     service = FakeService()
     request = Request(layout=LAYOUT, num_inference_steps=50)
     events = []
-    for event in follow(service, GENERATION, request, lambda: len(events) >= 10):
+    clock = iter(range(100)).__next__
+    for event in follow(service, GENERATION, request, lambda: len(events) >= 10, clock):
         events.append(event)
     assert events[-1] == Stopped(11, 50)
     assert service.steps_done == 11
