@@ -300,7 +300,7 @@ def composite(
     window = result[top:bottom, left:right]
     painted = generated.resize(area.crop_size, Image.Resampling.LANCZOS)
     inside = hole_in_area(hole, area)
-    opacity = _feathered(inside, feather, _inner_edges(area))[inside][:, None]
+    opacity = _feathered(inside, feather)[inside][:, None]
     mixed = window[inside] * (1 - opacity) + np.asarray(painted)[inside] * opacity
     window[inside] = np.rint(mixed).astype(np.uint8)
     return Image.fromarray(result)
@@ -314,16 +314,7 @@ def _check_rgb(picture: Image.Image, size: Size, name: str) -> None:
         )
 
 
-def _inner_edges(area: WorkArea) -> tuple[bool, bool, bool, bool]:
-    """Return for left, top, right, bottom whether the crop ends there inside the picture."""
-    width, height = area.picture_size
-    left, top, right, bottom = area.crop
-    return left > 0, top > 0, right < width, bottom < height
-
-
-def _feathered(
-    hole: Bool[np.ndarray, "H W"], feather: int, inner_edges: tuple[bool, bool, bool, bool]
-) -> Float[np.ndarray, "H W"]:
+def _feathered(hole: Bool[np.ndarray, "H W"], feather: int) -> Float[np.ndarray, "H W"]:
     """Return the opacity of the painted pixels: rising from the hole's edge to 1 `feather` inside.
 
     The depth of a pixel is the number of erosions that it survives. Erosions with 4 and with 8
@@ -332,22 +323,18 @@ def _feathered(
     depth = hole.astype(np.float32)
     remaining = hole
     for turn in range(feather):
-        remaining = _eroded(remaining, inner_edges, diagonal=turn % 2 == 1)
+        remaining = _eroded(remaining, diagonal=turn % 2 == 1)
         if not remaining.any():
             break
         depth += remaining
     return depth / max(depth.max(), 1)
 
 
-def _eroded(hole: np.ndarray, inner_edges: Sequence[bool], diagonal: bool) -> np.ndarray:
+def _eroded(hole: Bool[np.ndarray, "H W"], diagonal: bool) -> Bool[np.ndarray, "H W"]:
     """Remove the pixels of the hole that have a neighbour outside it."""
-    left, top, right, bottom = (not edge for edge in inner_edges)
-    # Beyond the picture's border the hole goes on, beyond an inner edge of the crop it does not.
+    # The hole goes on beyond the border. A planned area ends away from its hole, except where the
+    # picture ends, so this concerns the picture's border alone.
     padded = np.pad(hole, 1, mode="edge")
-    padded[1:-1, 0] &= left
-    padded[0] &= top
-    padded[1:-1, -1] &= right
-    padded[-1] &= bottom
     rows = padded[:-2] & padded[1:-1] & padded[2:]
     columns = padded[:, :-2] & padded[:, 1:-1] & padded[:, 2:]
     if diagonal:

@@ -94,6 +94,12 @@ def test_another_colour_is_another_thing():
     assert detect(picture[..., ::-1].copy(), "apple") is None, "a blue apple"
 
 
+def test_a_much_darker_thing_does_not_count():
+    bright = drawn(DOG, background="plain white")
+    dark = (bright * 0.35).astype(np.uint8)
+    assert best_fit(dark, "dog").score < best_fit(bright, "dog").score - 0.5
+
+
 def test_real_scenes_are_told_from_absent_names():
     """A small cut of the calibration: 1,000 scenes gave 99.9 % and 2.9 %."""
     rng = np.random.default_rng(5)

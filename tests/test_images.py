@@ -127,6 +127,7 @@ def test_boxes_are_drawn_on_their_edges_in_their_colours():
     drawn = np.asarray(draw_boxes(black, layout))
     assert tuple(drawn[200, 128]) == REGION_COLOURS[0]
     assert tuple(drawn[255, 200]) == REGION_COLOURS[0]
+    assert not drawn[200, 256].any(), "the box ends before this column"
     assert tuple(drawn[511, 400]) == REGION_COLOURS[1]
     assert tuple(drawn[400, 511]) == REGION_COLOURS[1]
     assert not drawn[:120].any(), "outside the boxes nothing changes"
@@ -140,7 +141,8 @@ def test_labels_differ_by_phrase_and_stay_inside():
     dog = np.asarray(draw_boxes(white, Layout.from_lists(["a dog"], box)))
     assert (cat != dog).any()
     columns = np.flatnonzero((cat == REGION_COLOURS[0]).all(-1).any(0))
-    assert columns[0] < 0.9 * 256, "a long label is moved to the left"
+    assert columns[0] < 225, "the label is moved left of the box, which begins at 230"
+    assert columns[-1] == 255
 
 
 def test_more_regions_than_colours():

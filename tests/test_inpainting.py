@@ -154,6 +154,8 @@ def test_area_has_context_and_the_shape_of_the_picture_in_proportion():
     )
     assert tall.crop == (150, 0, 850, 700)
     whole = plan_work_area((1000, 700), np.ones((700, 1000), np.uint8), 64, 8)
+    flat = plan_work_area((900, 31), hole_from_boxes([(0.5, 0.5, 0.51, 0.6)], (900, 31)), 64, 8)
+    assert flat.crop_size == (64, 31)
     assert whole.crop == (0, 0, 1000, 700)
     assert whole.size == (88, 64)
 
