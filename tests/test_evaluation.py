@@ -22,6 +22,7 @@ from gligen.evaluation.run import (
     draw_grid,
     evaluate,
     fingerprint,
+    generate_batch,
     load_progress,
     make_report,
 )
@@ -259,6 +260,17 @@ def test_the_run_tells_grounding_from_none_and_follows_the_boxes_given():
     assert first["sampler"] == "ddim"
     assert first["guidance_scale"] == 3.0
     assert first["prompts"] == [item.caption for item in held_out_layouts(4)]
+
+
+def test_a_real_pipeline_makes_the_pictures_with_its_layouts_and_seeds(pipeline):
+    batch = held_out_layouts(3)
+    options = Options(num_layouts=3, steps=2, batch_size=3, tau=1.0)
+    on, again, off = (
+        generate_batch(pipeline, batch, mode, options) for mode in ("on", "on", "off")
+    )
+    assert [picture.shape for picture in on] == [(64, 64, 3)] * 3
+    assert all(np.array_equal(a, b) for a, b in zip(on, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(on, off, strict=True))
 
 
 def test_a_model_that_ignores_mirroring_is_found_out():
