@@ -74,18 +74,21 @@ def load_pipelines(
     home = places[0] if base is None else locate(base)
     parts = read_parts(home, dtype, device, tokenizer)
 
-    unets = {}
-    own_kind = detect_kind(parts.unet.state_dict())
-    if base is None and own_kind is not None:
-        unets[own_kind] = parts.unet
-    for place in places:
-        for adapter in read_adapters(place, is_home=place == home):
-            if wanted is None or adapter.kind in wanted:
-                unets[adapter.kind] = apply_adapter(parts.unet, adapter)
-    _check_found(source, wanted or tuple(unets), tuple(unets))
+    own_kind = detect_kind(parts.unet.state_dict()) if base is None else None
+    adapters = {
+        adapter.kind: adapter
+        for place in places
+        for adapter in read_adapters(place, is_home=place == home)
+    }
+    found = tuple(kind for kind in KINDS if kind == own_kind or kind in adapters)
+    _check_found(source, wanted or found, found)
+    unets = {
+        kind: apply_adapter(parts.unet, adapters[kind]) if kind in adapters else parts.unet
+        for kind in wanted or found
+    }
 
     name = str(source) if base is None else f"{source} on {base}"
-    return {kind: _pipeline(parts, unets[kind], name) for kind in wanted or KINDS if kind in unets}
+    return {kind: _pipeline(parts, unet, name) for kind, unet in unets.items()}
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
