@@ -62,13 +62,15 @@ def golden_unets(golden):
 
 
 def open_gates(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Open the gates near 0.5 and give the null features values: closed, grounding is not tested."""
+    """Open the gates near 0.5 and make tokens matter: with closed gates grounding is not tested."""
     generator = torch.Generator().manual_seed(1)
     for name, parameter in unet.named_parameters():
         if name.endswith(("alpha_attn", "alpha_dense")):
             parameter.data.fill_(0.5)
         if "position_net.null" in name:
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+        if "position_net.linears" in name or "fuser.linear" in name:
+            parameter.data.mul_(3)
     return unet.requires_grad_(False).eval()
 
 

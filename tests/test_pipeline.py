@@ -1,0 +1,431 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from PIL import Image
+
+from gligen.layout import Layout
+from gligen.pipeline import GligenPipeline
+from gligen.request import Request, Result
+from gligen.sampling import SAMPLERS, Step
+from gligen.unet import predict
+from tests.conftest import small_pipeline, small_unet
+
+LAYOUT = Layout.from_lists(["a dog", "a cat"], [(0.1, 0.1, 0.6, 0.6), (0.5, 0.4, 1, 1)])
+EMPTY = Layout()
+
+
+def request(**changes) -> Request:
+    options = {"prompt": "a dog", "layout": LAYOUT, "num_inference_steps": 4, "seed": 7}
+    return Request(**{**options, **changes})
+
+
+def photo(width: int, height: int) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, np.int16)
+
+
+def latents(pipeline, **changes):
+    options = {
+        "prompt": "a dog",
+        "layout": LAYOUT,
+        "num_inference_steps": 4,
+        "generator": torch.Generator().manual_seed(1),
+        "output_type": "latent",
+    }
+    return pipeline(**{**options, **changes}).images
+
+
+def test_stream_yields_steps_and_then_the_result(pipeline):
+    *steps, result = pipeline.stream(request(gate_schedule=0.5))
+    assert all(isinstance(step, Step) for step in steps)
+    assert [step.index for step in steps] == [1, 2, 3, 4]
+    assert [step.gate_scale for step in steps] == [1, 1, 0, 0]
+    assert isinstance(result, Result)
+    assert result.images[0].size == (64, 64)
+    assert result.seeds == [7]
+    assert pipeline.decode_preview(steps[0].predicted)[0].size == (64, 64)
+
+
+def test_a_seed_is_reported_and_makes_the_same_picture_again(pipeline):
+    first = pipeline.generate(request(seed=None))
+    again = pipeline.generate(request(seed=first.seeds[0]))
+    assert np.array_equal(pixels(first.images[0]), pixels(again.images[0]))
+    other = pipeline.generate(request(seed=first.seeds[0] + 1))
+    assert not np.array_equal(pixels(first.images[0]), pixels(other.images[0]))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_alone_equals_in_a_batch_of_four(pipeline, sampler):
+    def last(**options):
+        *_, step, _ = pipeline.stream(request(sampler=sampler, **options))
+        return step.latents
+
+    batch = last(num_images=4)
+    for row in range(4):
+        alone = last(seed=7 + row)
+        assert (batch[row] - alone[0]).abs().max() <= 1e-5 * batch.abs().max()
+
+
+def test_mixed_layouts_in_a_batch_equal_single_ones(pipeline):
+    layouts = [LAYOUT, EMPTY, Layout(LAYOUT.regions[:1])]
+
+    def generators(*seeds):
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    batch = latents(
+        pipeline,
+        prompt=["a dog", "a sun", "a cat"],
+        layout=layouts,
+        generator=generators(1, 2, 3),
+    )
+    for row, prompt in enumerate(["a dog", "a sun", "a cat"]):
+        alone = latents(
+            pipeline, prompt=prompt, layout=layouts[row], generator=generators(row + 1)
+        )
+        assert (batch[row] - alone[0]).abs().max() <= 1e-5 * batch.abs().max()
+
+
+def test_regions_phrases_and_tau_change_the_picture(pipeline):
+    reference = latents(pipeline)
+    swapped = Layout.from_lists(LAYOUT.phrases[::-1], LAYOUT.boxes)
+    moved = Layout.from_lists(LAYOUT.phrases, [(0, 0.5, 0.3, 1), (0.5, 0.4, 1, 1)])
+    for changed in (
+        latents(pipeline, layout=swapped),
+        latents(pipeline, layout=moved),
+        latents(pipeline, gligen_scheduled_sampling_beta=1.0),
+        latents(pipeline, gate_schedule=[0.3, 0.5, 0.2]),
+    ):
+        assert (changed - reference).abs().max() > 1e-3
+
+
+def test_the_same_phrase_twice_is_two_regions(pipeline):
+    boxes = [(0.1, 0.1, 0.4, 0.4), (0.6, 0.6, 0.9, 0.9)]
+    twice = latents(pipeline, layout=Layout.from_lists(["a dog", "a dog"], boxes))
+    once = latents(pipeline, layout=Layout.from_lists(["a dog"], boxes[1:]))
+    assert (twice - once).abs().max() > 1e-3
+
+
+def test_an_empty_layout_and_tau_0_are_plain_stable_diffusion(pipeline):
+    plain = small_pipeline()
+    plain.unet = small_unet()
+    expected = latents(plain, layout=EMPTY)
+    assert torch.equal(latents(pipeline, layout=EMPTY), expected)
+    assert torch.equal(latents(pipeline, gligen_scheduled_sampling_beta=0.0), expected)
+    assert not torch.equal(latents(pipeline), expected)
+
+
+def test_after_any_call_the_unet_is_the_plain_one(pipeline):
+    x, context = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 32)
+    with torch.no_grad():
+        expected = predict(small_unet(), x, 500, context)
+
+    def is_plain() -> bool:
+        with torch.no_grad():
+            return torch.equal(predict(pipeline.unet, x, 500, context), expected)
+
+    pipeline.generate(request(gate_schedule=1.0))
+    assert is_plain()
+    stopped = pipeline.stream(request(gate_schedule=1.0))
+    next(stopped)
+    stopped.close()
+    assert is_plain()
+
+    def fail(*_):
+        raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError, match="stop here"):
+        pipeline("a dog", layout=LAYOUT, callback_on_step_end=fail, num_inference_steps=3)
+    assert is_plain()
+
+
+def test_gated_layers_are_not_computed_once_grounding_is_off(pipeline):
+    calls = []
+    fuser = pipeline.unet.down_blocks[0].attentions[0].transformer_blocks[0].fuser
+    fuser.register_forward_hook(lambda *_: calls.append(1))
+    pipeline.generate(request(gate_schedule=0.5, sampler="ddim"))
+    assert len(calls) == 2
+
+
+def test_callbacks_and_interruption(pipeline):
+    seen = []
+
+    def stop_after_two(pipe, index, timestep, state):
+        seen.append(index)
+        pipe.interrupt = index == 1
+        return {"latents": torch.zeros_like(state["latents"])}
+
+    result = latents(pipeline, callback_on_step_end=stop_after_two)
+    assert seen == [0, 1]
+    assert torch.equal(result, torch.zeros_like(result))
+    old_style = []
+    latents(pipeline, callback=lambda *args: old_style.append(args[0]), callback_steps=2)
+    assert old_style == [0, 2]
+
+
+def test_a_unet_without_grounding_refuses_regions(pipeline):
+    pipeline.unet = small_unet()
+    with pytest.raises(ValueError, match="no grounding layers.*adapter"):
+        latents(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 60}, "60 pixels.*multiple of 8.*64"),
+        ({"prompt": "x" * 40}, "has 40 tokens.*at most 22"),
+        ({"negative_prompt": "x" * 40}, "negative prompt.*40 tokens"),
+        ({"layout": Layout.from_lists(["x" * 100], [(0, 0, 1, 1)])}, "phrase.*100 tokens"),
+        ({"inpaint_image": photo(8, 8)}, "cannot repaint"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused(pipeline, options, words):
+    with pytest.raises(ValueError, match=words):
+        pipeline.generate(request(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layout": None, "gligen_phrases": ["a"], "gligen_boxes": []}, "1 phrase and 0 boxes"),
+        ({"gligen_phrases": ["a"]}, "not both"),
+        ({"prompt": None}, "not neither"),
+        ({"prompt": ["a", "b"], "negative_prompt": ["c", "d", "e"]}, "3 negative prompts and 2"),
+        ({"layout": [LAYOUT] * 3, "prompt": ["a", "b"]}, "3 layouts and 2 prompts"),
+        ({"latents": torch.zeros(1, 4, 2, 2)}, r"\(1, 4, 2, 2\).*\(1, 4, 8, 8\)"),
+        ({"height": 12}, "height is 12"),
+    ],
+)
+def test_bad_call_arguments_are_refused(pipeline, options, words):
+    with pytest.raises(ValueError, match=words):
+        latents(pipeline, **options)
+
+
+def test_prompt_embeds_replace_the_prompt(pipeline):
+    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+    ids = tokenizer(["a dog"], padding="max_length", return_tensors="pt").input_ids
+    embeds = encoder(ids).last_hidden_state
+    by_embeds = latents(pipeline, prompt=None, prompt_embeds=embeds)
+    torch.testing.assert_close(by_embeds, latents(pipeline))
+
+
+# ---------------------------------------------------------------- inpainting
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_outside_the_hole_every_pixel_is_kept(inpainting_pipeline, sampler):
+    picture = photo(100, 70)
+    layout = Layout.from_lists(["a dog"], [(0.2, 0.3, 0.6, 0.8)])
+    result = inpainting_pipeline.generate(
+        request(inpaint_image=picture, layout=layout, sampler=sampler)
+    )
+    hole = np.zeros((70, 100), bool)
+    hole[21:56, 20:60] = True
+    changed = (pixels(result.images[0]) != pixels(picture)).any(axis=-1)
+    assert result.images[0].size == (100, 70)
+    assert not changed[~hole].any()
+    assert changed[hole].mean() > 0.9
+
+
+def test_painted_mask_feather_and_box_holes_without_phrase(inpainting_pipeline):
+    picture, mask = photo(90, 64), Image.new("L", (90, 64))
+    mask.paste(255, (30, 20, 50, 40))
+    run = inpainting_pipeline.generate
+    hard = run(request(inpaint_image=picture, inpaint_mask=mask, layout=EMPTY)).images[0]
+    soft = run(
+        request(inpaint_image=picture, inpaint_mask=mask, layout=EMPTY, mask_feather=6)
+    ).images[0]
+    hole = np.asarray(mask) > 0
+    for image in (hard, soft):
+        assert np.array_equal(pixels(image)[~hole], pixels(picture)[~hole])
+    assert not np.array_equal(pixels(hard), pixels(soft))
+    free = Layout.from_lists([""], [(0.2, 0.2, 0.7, 0.7)])
+    assert run(request(inpaint_image=picture, layout=free)).images[0].size == (90, 64)
+
+
+def test_inpainting_repeats_with_its_seed_and_alone_equals_batch(inpainting_pipeline):
+    picture = photo(64, 64)
+    layout = Layout(LAYOUT.regions[:1])
+
+    def last(**options):
+        asked = request(inpaint_image=picture, layout=layout, **options)
+        *_, step, _ = inpainting_pipeline.stream(asked)
+        return step.latents
+
+    batch = last(num_images=2)
+    assert torch.equal(batch, last(num_images=2))
+    for row in range(2):
+        assert (batch[row] - last(seed=7 + row)[0]).abs().max() <= 1e-5 * batch.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "no picture to inpaint"),
+        ({"inpaint_image": photo(64, 64), "width": 64}, "leave width and height out"),
+        (
+            {"inpaint_image": photo(64, 64), "inpaint_mask": Image.new("L", (9, 9), 255)},
+            "9 x 9.*64 x 64",
+        ),
+        (
+            {"inpaint_image": photo(64, 64), "inpaint_mask": Image.new("L", (64, 64))},
+            "mask is empty",
+        ),
+    ],
+)
+def test_inpainting_errors(inpainting_pipeline, options, words):
+    with pytest.raises(ValueError, match=words):
+        inpainting_pipeline.generate(request(**options))
+
+
+# ---------------------------------------------------------------- against diffusers
+
+SCHEDULERS = {
+    "ddim": None,
+    "dpm++": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler_a": EulerAncestralDiscreteScheduler,
+    "heun": HeunDiscreteScheduler,
+}
+
+
+@pytest.fixture
+def theirs():
+    """Return diffusers' pipeline on components of the same values, made separately."""
+    from diffusers import StableDiffusionGLIGENPipeline, UNet2DConditionModel
+
+    ours = small_pipeline()
+    unet = UNet2DConditionModel.from_config(small_unet().config, attention_type="gated").eval()
+    unet.load_state_dict(ours.unet.state_dict())
+    components = {**ours.components, "unet": unet}
+    pipeline = StableDiffusionGLIGENPipeline(**components, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def call(pipeline, **changes):
+    options = {
+        "prompt": "a dog",
+        "gligen_phrases": list(LAYOUT.phrases),
+        "gligen_boxes": [list(box) for box in LAYOUT.boxes],
+        "num_inference_steps": 10,
+        "generator": torch.Generator().manual_seed(3),
+        "output_type": "latent",
+    }
+    return pipeline(**{**options, **changes}).images
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("changes", [{}, {"guidance_scale": 1.0}, {"num_images_per_prompt": 2}])
+def test_latents_equal_diffusers(pipeline, theirs, name, changes):
+    if SCHEDULERS[name] is not None:
+        for pipe in (pipeline, theirs):
+            pipe.scheduler = SCHEDULERS[name].from_config(pipe.scheduler.config)
+    # Heun lists two evaluations a step; diffusers counts tau in evaluations, so compare at tau 1.
+    changes = {**changes, "gligen_scheduled_sampling_beta": 1.0 if name == "heun" else 0.5}
+    expected, found = call(theirs, **changes), call(pipeline, **changes)
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_diffusers_folder_round_trip(pipeline, tmp_path):
+    from diffusers import StableDiffusionGLIGENPipeline
+
+    pipeline.save_pretrained(tmp_path)
+    expected = call(pipeline)
+    again = GligenPipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    assert torch.equal(call(again), expected)
+    theirs = StableDiffusionGLIGENPipeline.from_pretrained(tmp_path, safety_checker=None)
+    theirs.set_progress_bar_config(disable=True)
+    assert (call(theirs) - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_difference_no_boxes(pipeline, theirs):
+    """They fail without boxes; here that is plain generation."""
+    with pytest.raises((TypeError, ValueError)):
+        call(theirs, gligen_phrases=None, gligen_boxes=None)
+    assert call(pipeline, gligen_phrases=None, gligen_boxes=None).shape == (1, 4, 8, 8)
+
+
+def test_difference_state_left_behind(pipeline, theirs):
+    """They leave the gates switched off in the shared UNet; here nothing is switched."""
+    call(theirs)
+    switches = [m.enabled for m in theirs.unet.modules() if hasattr(m, "enabled")]
+    assert switches
+    assert not any(switches)
+    first = call(pipeline)
+    assert torch.equal(call(pipeline), first)
+
+
+def test_difference_caller_arguments_are_not_changed(pipeline, theirs):
+    for pipe, is_changed in ((theirs, True), (pipeline, False)):
+        kwargs: dict = {}
+        call(pipe, cross_attention_kwargs=kwargs)
+        assert bool(kwargs) == is_changed
+
+
+def test_difference_inpainting_repeats_with_its_seed(inpainting_pipeline):
+    """They ignore the generator while inpainting: two runs with one seed differ."""
+    from diffusers import StableDiffusionGLIGENPipeline, UNet2DConditionModel
+
+    ours = inpainting_pipeline
+    unet = UNet2DConditionModel.from_config(small_unet(9).config, attention_type="gated").eval()
+    unet.load_state_dict(ours.unet.state_dict())
+    theirs = StableDiffusionGLIGENPipeline(
+        **{**ours.components, "unet": unet}, requires_safety_checker=False
+    )
+    theirs.set_progress_bar_config(disable=True)
+    theirs.vae.sample_size = 64
+    changes = {"gligen_inpaint_image": photo(64, 64), "num_inference_steps": 3}
+    first, second = (call(theirs, **changes) for _ in range(2))
+    assert not torch.equal(first, second)
+    first, second = (call(ours, **changes) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_difference_too_many_regions(pipeline, theirs):
+    """They drop the 31st region with a warning; here it is refused."""
+    boxes, phrases = [[0.0, 0.0, 0.5, 0.5]] * 31, ["a dog"] * 31
+    with pytest.raises(FutureWarning, match="More that 30"):
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            call(theirs, gligen_boxes=boxes, gligen_phrases=phrases)
+    with pytest.raises(ValueError, match="31 regions"):
+        call(pipeline, gligen_boxes=boxes, gligen_phrases=phrases)
+
+
+def test_difference_tau_counts_steps_not_evaluations(pipeline, theirs):
+    """With PNDM they count the warm-up evaluation as a step, so tau ends one step early."""
+    from diffusers import PNDMScheduler
+
+    for pipe in (pipeline, theirs):
+        pipe.scheduler = PNDMScheduler.from_config(pipe.scheduler.config, skip_prk_steps=True)
+    always = {"gligen_scheduled_sampling_beta": 1.0}
+    close = (call(pipeline, **always) - call(theirs, **always)).abs().max()
+    expected = call(theirs)
+    assert close <= 1e-4 * expected.abs().max()
+    assert (call(pipeline) - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+def test_pairs_of_options_do_not_crash(pipeline):
+    for sampler, schedule in itertools.product(("plms", "heun"), (0.0, 1.0, (0.2, 0.5, 0.3))):
+        result = pipeline.generate(
+            request(sampler=sampler, gate_schedule=schedule, width=64, height=128)
+        )
+        assert result.images[0].size == (64, 128)
+        assert result.settings(0)["sampler"] == sampler
