@@ -33,6 +33,7 @@ class GuidedModel:
     extra_channels: Float[Tensor, "B e h w"] | None = None  # inpainting: known latents and mask
     cross_attention_kwargs: dict[str, Any] | None = None
 
+    @torch.no_grad()
     def __call__(
         self, latents: Float[Tensor, "B c h w"], timestep: Tensor | int, gate_scale: float
     ) -> Float[Tensor, "B c h w"]:

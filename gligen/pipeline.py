@@ -158,7 +158,6 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
 
     # ---------------------------------------------------------------- the library's own interface
 
-    @torch.no_grad()
     def stream(self, request: Request) -> Iterator[Step | Result]:
         """Answer a request: one `Step` after each denoising step, then the `Result`.
 
@@ -206,7 +205,6 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         *_, result = self.stream(request)
         return result
 
-    @torch.no_grad()
     def decode_preview(self, latents: Tensor) -> list[Image.Image]:
         """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample."""
         return self.image_processor.postprocess(self._decode(latents), output_type="pil")
@@ -241,7 +239,6 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
 
     # ---------------------------------------------------------------- diffusers' interface
 
-    @torch.no_grad()
     def __call__(
         self,
         prompt: str | list[str] | None = None,
@@ -442,6 +439,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         gates = gate_schedule(sampler.num_steps, run.schedule)
         yield from denoise(model, sampler, noise, gates, keep_known if run.hole else None)
 
+    @torch.no_grad()
     def _encode_text(self, run: _Run, device) -> tuple[Tensor, Tensor | None]:
         def encode(prompts: list[str]) -> Tensor:
             distinct = list(dict.fromkeys(prompts))
@@ -457,6 +455,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         negative = encode(run.negative_prompts) if negative is None else negative
         return context, negative.to(device, self.unet.dtype)
 
+    @torch.no_grad()
     def _encode_regions(self, layouts: list[Layout], device) -> tuple[Tensor | None, ...]:
         """Return grounding tokens, null tokens, and which pictures are grounded at all.
 
@@ -496,6 +495,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             )
         return run.latents.to(device, self.unet.dtype)
 
+    @torch.no_grad()
     def _encode_hole(self, run: _Run, device) -> tuple[Tensor | None, ...]:
         """Return the known latents, the mask (1 = keep), and the UNet's five extra channels."""
         if run.hole is None:
@@ -538,6 +538,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
 
     # ---------------------------------------------------------------- from latents to pictures
 
+    @torch.no_grad()
     def _decode(self, latents: Tensor) -> Tensor:
         """Decode latents to pictures in [-1, 1], shape [B, 3, H, W]."""
         latents = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
