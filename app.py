@@ -11,6 +11,8 @@ def main(arguments: list[str] | None = None) -> int:
     flags = parse_flags(arguments)
     # Read by Gradio when it is imported, which is why the imports stand below.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Its warnings are about parts that are not used here.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from demo.startup import load_service
 
     try:
@@ -32,9 +34,13 @@ def serve(service, flags: Flags) -> int:
     page = build_app(service, default_options(flags), flags.folder)
     try:
         _, local, public = page.launch(**launch_options(serving), prevent_thread_lock=True)
-    except OSError as error:
-        reason = str(error).strip().split("\n")[0]
-        print(f"app.py: the page cannot be served ({reason}). Try another port.", file=sys.stderr)
+    except OSError:
+        where = f"{serving.server_name}, port {serving.server_port or 'any from 7860 to 7959'}"
+        print(
+            f"app.py: The page cannot be served at {where}: the port is taken, or this machine "
+            "does not have the address. Choose another with --server-port or --server-name.",
+            file=sys.stderr,
+        )
         return 2
     print(f"The page is at {local}")
     if public:

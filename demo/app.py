@@ -56,7 +56,7 @@ def build_app(
         api.build(workshop)
 
         def leave(request: gr.Request) -> None:
-            workshop.signals.stop_page(request.session_hash or "")
+            workshop.signals.leave(request.session_hash or "")
 
         page.unload(leave)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)

@@ -61,7 +61,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="app.py",
         description="Serve the GLIGEN page: say where each thing goes, and let a model paint it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -71,32 +70,38 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         metavar="{auto,embedded,official,PATH,HUB_ID}",
         help="auto: the official models when there is a CUDA device and they can be had, else the "
-        "embedded one, which needs no download",
+        "embedded one, which needs no download (default: auto)",
     )
     models.add_argument(
         "--base", help="Stable Diffusion 1.x model for the new layers: path or hub id"
     )
     models.add_argument("--official_ckpt", metavar="PATH", help="the original's name for --base")
     for name, what in (
-        ("--load-text-box-generation", "boxes with phrases (default True)"),
+        ("--load-text-box-generation", "boxes with phrases (default: True)"),
         (
             "--load-text-box-inpainting",
-            "repainting parts of a photo (default False; on the embedded model True)",
+            "repainting parts of a photo (default: False; on the embedded model True)",
         ),
-        ("--load-text-image-box-generation", "boxes with reference pictures (default False)"),
+        ("--load-text-image-box-generation", "boxes with reference pictures (default: False)"),
     ):
         models.add_argument(
             name, type=true_or_false, default=None, metavar="{True,False}", help=f"load {what}"
         )
     models.add_argument("--device", help="cpu, cuda, cuda:1, mps; left out: the fastest there is")
     models.add_argument("--dtype", choices=DTYPES, help="left out: float16 on CUDA, else float32")
-    add("--guidance_scale", type=guidance, default=7.5, help="first value of guidance on the page")
-    add("--alpha_scale", type=alpha, default=1.0, help="1: grounding as trained; 0: no grounding")
+    add(
+        "--guidance_scale",
+        type=guidance,
+        default=7.5,
+        help="first value on the page (default: 7.5)",
+    )
+    add("--alpha_scale", type=alpha, default=1.0, help="1: grounding as trained (default); 0: none")
     add(
         "--preset",
         choices=("exact", "fast"),
         default="exact",
-        help="first values on the page: exact is PLMS with 50 steps, fast is DPM-Solver++ with 20",
+        help="first values on the page: exact (default) is PLMS with 50 steps, fast is "
+        "DPM-Solver++ with 20",
     )
     add("--folder", type=Path, help="keep finished pictures here; left out: they are not kept")
     serving = parser.add_argument_group("serving")
@@ -105,9 +110,11 @@ def build_parser() -> argparse.ArgumentParser:
         type=auto_true_or_false,
         default="auto",
         metavar="{auto,True,False}",
-        help="make a public link; auto: only in a notebook service",
+        help="make a public link; auto (default): only in a notebook service",
     )
-    serving.add_argument("--server-name", default="127.0.0.1", help="0.0.0.0 serves the network")
+    serving.add_argument(
+        "--server-name", default="127.0.0.1", help="0.0.0.0 serves the network (default: 127.0.0.1)"
+    )
     serving.add_argument("--server-port", type=port, help="left out: the first free from 7860 on")
     serving.add_argument("--auth", type=credentials, metavar="USER:PASSWORD", help="ask for these")
     return parser

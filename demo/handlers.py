@@ -171,6 +171,13 @@ def enlarge(image: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
 
 
+def describe_wait(ahead: int) -> str:
+    """Say how many runs are before a person's own, in words."""
+    if ahead == 0:
+        return "Waiting for the model..."
+    return f"Waiting: {ahead} {'run is' if ahead == 1 else 'runs are'} before yours."
+
+
 def describe_step(event: Running) -> str:
     """Say how far a run is, in words."""
     text = f"Step {event.step} of {event.num_steps}"

@@ -100,7 +100,14 @@ def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -
         seed_mode = gr.Radio(
             [RANDOM_SEED, FIXED_SEED], value=RANDOM_SEED, label="Seed", min_width=150
         )
-        seed = gr.Number(0, precision=0, minimum=0, label="Fixed seed", min_width=110)
+        seed = gr.Number(
+            0,
+            precision=0,
+            minimum=0,
+            label="Fixed seed",
+            info="After a run: the seed it used",
+            min_width=110,
+        )
     with gr.Accordion("Advanced", open=False):
         choices = [(SAMPLER_NAMES.get(name, name), name) for name in SAMPLERS]
         sampler = gr.Dropdown(choices, value=defaults.sampler, label="Sampler")

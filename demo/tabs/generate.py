@@ -53,6 +53,9 @@ def _wire_run(tab: GenerateTab, workshop: Workshop) -> None:
         def read():
             return read_options(tab.controls, values), values[tab.canvas]
 
-        yield from run_request(workshop, GENERATION, key(request), tab.buttons, read)
+        yield from run_request(
+            workshop, GENERATION, key(request), tab.buttons, tab.controls.seed, read
+        )
 
-    wire(tab.buttons, {tab.canvas, *tab.controls.inputs()}, run, key, workshop.signals)
+    inputs = {tab.canvas, *tab.controls.inputs()}
+    wire(tab.buttons, inputs, run, key, workshop.signals, tab.controls.seed)

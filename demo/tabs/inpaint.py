@@ -88,7 +88,9 @@ def _wire_run(tab: InpaintTab, workshop: Workshop) -> None:
             )
             return options, values[tab.canvas]
 
-        yield from run_request(workshop, INPAINTING, key(request), tab.buttons, read)
+        yield from run_request(
+            workshop, INPAINTING, key(request), tab.buttons, tab.controls.seed, read
+        )
 
     inputs = {tab.canvas, tab.repaint, tab.mask_feather, *tab.controls.inputs()}
-    wire(tab.buttons, inputs, run, key, workshop.signals)
+    wire(tab.buttons, inputs, run, key, workshop.signals, tab.controls.seed)

@@ -20,6 +20,7 @@ from demo.handlers import (
     build_request,
     describe_request,
     describe_step,
+    describe_wait,
     follow,
 )
 from demo.service import PictureService
@@ -74,24 +75,30 @@ def wire(
     run: Callable[[dict[Any, Any], gr.Request], Iterator[dict[Any, Any]]],
     key: Callable[[gr.Request], str],
     signals: StopSignals,
+    seed: gr.Number,
 ) -> None:
-    """Connect Generate and Stop; the buttons change at once, before the run has its turn."""
+    """Connect Generate and Stop; the buttons change at once, before the run has its turn.
 
-    def waiting() -> dict[Any, Any]:
+    A run writes the seed that it used into `seed`, so that ticking "fixed" repeats the picture.
+    """
+
+    def waiting(request: gr.Request) -> dict[Any, Any]:
+        ahead = signals.enter(key(request))
         return {
             buttons.start: gr.Button(interactive=False),
-            buttons.stop: gr.Button(interactive=False),
-            buttons.notice: Notice("Waiting for the model...", "busy", share=0),
+            buttons.stop: gr.Button(interactive=True),
+            buttons.notice: Notice(describe_wait(ahead), "busy", share=0),
         }
 
     def stop(request: gr.Request) -> dict[Any, Any]:
         signals.stop(key(request))
         return {buttons.stop: gr.Button("Stopping...", interactive=False)}
 
-    def failed() -> dict[Any, Any]:
+    def failed(request: gr.Request) -> dict[Any, Any]:
+        signals.finish(key(request))
         return {**ready(buttons), buttons.notice: Notice(BROKEN, "bad")}
 
-    outputs = [buttons.start, buttons.stop, buttons.notice, buttons.results]
+    outputs = [buttons.start, buttons.stop, buttons.notice, buttons.results, seed]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     started = buttons.start.click(waiting, outputs=outputs[:3], queue=False, **quiet)
     done = started.then(
@@ -119,29 +126,24 @@ def run_request(
     kind: str,
     key: str,
     buttons: RunButtons,
+    seed: gr.Number,
     read: Callable[[], tuple[Options, Drawing]],
 ) -> Iterator[dict[Any, Any]]:
     """Make pictures and yield what the page shows; a fault becomes a sentence on the page."""
-    signal = workshop.signals.start(key)
+    signal = workshop.signals.signal(key)
     try:
         options, drawing = read()
         request = build_request(options, drawing, kind)
-        yield {
-            buttons.stop: gr.Button(interactive=True),
-            buttons.notice: Notice("Starting...", "busy", share=0),
-        }
+        if signal.is_set():
+            yield {**ready(buttons), buttons.notice: Notice("Stopped before it began.")}
+            return
+        yield {buttons.notice: Notice("Starting...", "busy", share=0)}
         for event in follow(workshop.service, kind, request, signal.is_set):
-            if isinstance(event, Running):
-                yield {buttons.notice: _running(event)}
-            elif isinstance(event, Stopped):
-                text = f"Stopped after step {event.step} of {event.num_steps}."
-                yield {**ready(buttons), buttons.notice: Notice(text, keeps_preview=True)}
-            elif isinstance(event, Finished):
-                with output_folder(workshop.folder) as folder:
-                    gallery = write_gallery(
-                        event.result, folder, describe_request(request, drawing)
-                    )
-                    yield {**ready(buttons), buttons.notice: Notice(), buttons.results: gallery}
+            if isinstance(event, Finished):
+                notes = describe_request(request, drawing)
+                yield from _finished(event, notes, workshop, buttons, seed)
+            else:
+                yield _going(event, buttons)
     except (ValueError, TypeError) as error:
         yield {**ready(buttons), buttons.notice: Notice(str(error), "bad")}
     except (RuntimeError, OSError, MemoryError):
@@ -151,6 +153,23 @@ def run_request(
         workshop.signals.finish(key, signal)
 
 
-def _running(event: Running) -> Notice:
+def _finished(
+    event: Finished, notes: list[str], workshop: Workshop, buttons: RunButtons, seed: gr.Number
+) -> Iterator[dict[Any, Any]]:
+    # The files have to be there until the page has taken its copies, which is before this goes on.
+    with output_folder(workshop.folder) as folder:
+        yield {
+            **ready(buttons),
+            buttons.notice: Notice(),
+            buttons.results: write_gallery(event.result, folder, notes),
+            seed: event.result.seeds[0],
+        }
+
+
+def _going(event: Running | Stopped, buttons: RunButtons) -> dict[Any, Any]:
+    if isinstance(event, Stopped):
+        text = f"Stopped after step {event.step} of {event.num_steps}."
+        return {**ready(buttons), buttons.notice: Notice(text, keeps_preview=True)}
     share = event.step / event.num_steps
-    return Notice(describe_step(event), "busy", share, event.preview, keeps_preview=True)
+    notice = Notice(describe_step(event), "busy", share, event.preview, keeps_preview=True)
+    return {buttons.notice: notice}

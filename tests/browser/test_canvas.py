@@ -1,5 +1,7 @@
 """The canvas by mouse, keyboard and touch, on a service without a model."""
 
+import time
+
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -255,3 +257,39 @@ def test_nothing_is_asked_of_other_hosts(address, browser):
     context.close()
     assert asked
     assert all(url.startswith((address, "data:", "blob:")) for url in asked)
+
+
+def test_a_page_that_goes_away_stops_its_run(open_page):
+    service = FakeService(step_seconds=0.1)
+    with served(service) as address:
+        page = open_page(address)
+        page.locator("#generate-example-1").click()
+        expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
+        page.locator("#generate-start").click()
+        expect(page.locator("#generate-notice .message")).to_contain_text("Step")
+        page.goto("about:blank")
+        deadline = time.monotonic() + 30
+        while not service.was_closed_early and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert service.was_closed_early
+        assert service.steps_done < 50
+
+
+def test_two_people_wait_in_line_and_stop_only_their_own(open_page):
+    service = FakeService(step_seconds=0.2)
+    with served(service) as address:
+        first, second = open_page(address), open_page(address)
+        for page in (first, second):
+            page.locator("#generate-example-1").click()
+            expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
+            page.locator("#generate-start").click()
+            expect(page.locator("#generate-start")).to_be_disabled()
+        waiting = second.locator("#generate-notice .message")
+        expect(waiting).to_have_text("Waiting: 1 run is before yours.")
+        second.locator("#generate-stop").click()
+        expect(second.locator("#generate-stop")).to_have_text("Stopping...")
+        assert not service.was_closed_early
+        first.locator("#generate-stop").click()
+        expect(first.locator("#generate-notice .message")).to_contain_text("Stopped after step")
+        expect(waiting).to_have_text("Stopped before it began.")
+        assert len(service.requests) == 1

@@ -1,30 +1,48 @@
-"""Stop signals belong to the page and tab that started the run."""
+"""Stop signals belong to the page and tab that asked for the run."""
 
 from demo.session import StopSignals
 
 
 def test_stop_reaches_only_the_run_of_its_key():
     signals = StopSignals()
-    mine, other = signals.start("me/generate"), signals.start("you/generate")
+    mine, other = signals.signal("me/generate"), signals.signal("you/generate")
     assert signals.stop("me/generate")
     assert mine.is_set()
     assert not other.is_set()
 
 
+def test_a_run_can_be_stopped_while_it_waits():
+    signals = StopSignals()
+    signals.enter("me/generate")
+    signals.stop("me/generate")
+    assert signals.signal("me/generate").is_set()
+
+
+def test_those_before_are_counted():
+    signals = StopSignals()
+    assert signals.enter("me/generate") == 0
+    assert signals.enter("you/generate") == 1
+    signals.finish("me/generate", signals.signal("me/generate"))
+    assert signals.enter("her/inpaint") == 1
+
+
 def test_a_page_that_leaves_stops_all_its_runs():
     signals = StopSignals()
-    mine = [signals.start("me/generate"), signals.start("me/inpaint")]
-    other = signals.start("mellow/generate")
-    signals.stop_page("me")
+    mine = [signals.signal("me/generate"), signals.signal("me/inpaint")]
+    other = signals.signal("mellow/generate")
+    signals.leave("me")
     assert all(signal.is_set() for signal in mine)
     assert not other.is_set()
+    assert not signals.stop("me/generate")
 
 
 def test_a_second_start_stops_the_first_and_outlives_its_end():
     signals = StopSignals()
-    first = signals.start("me/generate")
-    second = signals.start("me/generate")
+    first = signals.signal("me/generate")
+    signals.enter("me/generate")
+    second = signals.signal("me/generate")
     assert first.is_set()
+    assert not second.is_set()
     signals.finish("me/generate", first)
     assert signals.stop("me/generate")
     assert second.is_set()
@@ -32,5 +50,5 @@ def test_a_second_start_stops_the_first_and_outlives_its_end():
 
 def test_nothing_runs_after_the_end():
     signals = StopSignals()
-    signals.finish("me/generate", signals.start("me/generate"))
+    signals.finish("me/generate", signals.signal("me/generate"))
     assert not signals.stop("me/generate")
