@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 DEVICE_QUEUE = "device"
 
 BROKEN = (
-    "Something went wrong inside the app; the terminal shows what. The page goes on working: "
-    "change a setting or try again."
+    "The picture was not made: something went wrong inside the app (its terminal shows what), or "
+    "too many people are waiting. The page goes on working: try again in a moment."
 )
 
 

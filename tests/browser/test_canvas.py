@@ -232,7 +232,7 @@ def test_a_run_that_fails_is_said_and_the_next_one_works(open_page):
         expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
         page.locator("#generate-start").click()
         alert = page.locator("#generate-notice [role=alert]")
-        expect(alert).to_contain_text("Something went wrong")
+        expect(alert).to_contain_text("something went wrong")
         assert "on fire" not in page.inner_text("body")
         service.fails_at = None
         page.locator("#generate-start").click()
