@@ -1,11 +1,11 @@
 """GLIGEN: say where each thing goes in a generated picture.
 
-    from gligen import Layout, Request, load_pipeline
+from gligen import Layout, Request, load_pipeline
 
-    pipeline = load_pipeline()
-    layout = Layout.from_text(["a sun: 0.1,0.1,0.5,0.5", "a comet: 0.5,0.4,0.9,0.9"])
-    result = pipeline.generate(Request("a sun and a comet at night", layout, seed=7))
-    result.images[0].save("sky.png")
+pipeline = load_pipeline()
+layout = Layout.from_text(["a sun: 0.1,0.1,0.5,0.5", "a comet: 0.5,0.4,0.9,0.9"])
+result = pipeline.generate(Request("a sun and a comet at night", layout, seed=7))
+result.images[0].save("sky.png")
 """
 
 from typing import TYPE_CHECKING

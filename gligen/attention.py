@@ -1,7 +1,7 @@
-"""The gated self-attention layer, put between self- and cross-attention of a frozen transformer block.
+"""The gated self-attention layer, put between a frozen block's self- and cross-attention.
 
-Shapes: B batch, N visual tokens, M grounding tokens, C channels of the block, D width of a grounding
-token.
+Shapes: B batch, N visual tokens, M grounding tokens, C channels of the block, D width of a
+grounding token.
 """
 
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ class GatedSelfAttention(nn.Module):
     ) -> Float[Tensor, "B N C"]:
         """Return the visual tokens after the layer.
 
-        `objs` is the name diffusers' transformer block uses. Bare tokens, which is what diffusers' own
-        pipelines pass, mean full strength.
+        `objs` is the name diffusers' transformer block uses. Bare tokens, which is what diffusers'
+        own pipelines pass, mean full strength.
         """
         grounding = objs if isinstance(objs, Grounding) else Grounding(objs)
         scale = grounding.gate_scale

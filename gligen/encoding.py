@@ -32,7 +32,8 @@ def check_length(tokenizer: CLIPTokenizer, text: str, what: str) -> None:
     if tokens > limit:
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         raise ValueError(
-            f"{what} '{shown}' has {tokens} tokens; the text encoder reads at most {limit}. Shorten it."
+            f"{what} '{shown}' has {tokens} tokens; the text encoder reads at most {limit}. "
+            f"Shorten it."
         )
 
 

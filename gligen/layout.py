@@ -1,7 +1,7 @@
 """What goes where: regions of a picture, validated in one place.
 
-Every front end (pipeline call, command line, web page) builds a `Layout`; nothing else checks boxes.
-Boxes are xyxy in [0, 1] of the picture, x to the right, y down.
+Every front end (pipeline call, command line, web page) builds a `Layout`; nothing else checks
+boxes. Boxes are xyxy in [0, 1] of the picture, x to the right, y down.
 """
 
 import json
@@ -35,7 +35,8 @@ class Region:
     def __post_init__(self):
         if not isinstance(self.phrase, str):
             raise TypeError(
-                f"A region's phrase must be a string, not {self.phrase!r} ({type(self.phrase).__name__})."
+                f"A region's phrase must be a string, not {self.phrase!r} "
+                f"({type(self.phrase).__name__})."
             )
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
         object.__setattr__(self, "box", check_box(self.box, f"Region {self.phrase!r}"))
@@ -63,7 +64,8 @@ class Layout:
                 raise TypeError(f"A layout is made of Region objects, not {region!r}.")
         if len(self.regions) > MAX_REGIONS:
             raise ValueError(
-                f"The layout has {len(self.regions)} regions; the model has slots for {MAX_REGIONS}. "
+                f"The layout has {len(self.regions)} regions; the model has slots for "
+                f"{MAX_REGIONS}. "
                 f"Remove {len(self.regions) - MAX_REGIONS} of them."
             )
 
@@ -99,8 +101,8 @@ class Layout:
             phrases = [phrases]
         if len(phrases) != len(boxes):
             raise ValueError(
-                f"There are {_count(len(phrases), 'phrase')} and {_count(len(boxes), 'box', 'boxes')}; "
-                "give exactly one phrase for each box."
+                f"There are {_count(len(phrases), 'phrase')} and "
+                f"{_count(len(boxes), 'box', 'boxes')}; give exactly one phrase for each box."
             )
         regions = []
         for number, (phrase, box) in enumerate(zip(phrases, boxes, strict=True), start=1):
@@ -160,7 +162,9 @@ def check_box(box: Any, owner: str) -> Box:
     try:
         numbers = tuple(float(value) for value in box)
     except (TypeError, ValueError):
-        raise TypeError(f"{owner} has box {box!r}: it must be four numbers x0, y0, x1, y1.") from None
+        raise TypeError(
+            f"{owner} has box {box!r}: it must be four numbers x0, y0, x1, y1."
+        ) from None
     shown = f"({', '.join(f'{value:g}' for value in numbers)})"
     if len(numbers) != 4:
         raise ValueError(f"{owner} has box {shown}: it must be four numbers x0, y0, x1, y1.")

@@ -163,7 +163,8 @@ def _assemble(path: Path, content: WholeModel, tokenizer: str | Path | None) -> 
     if content.vae is None or content.text_encoder is None:
         name = "autoencoder" if content.vae is None else "text encoder"
         raise ValueError(
-            f"The file {str(path)!r} has a UNet but no {name}; give a whole checkpoint, or name the "
+            f"The file {str(path)!r} has a UNet but no {name}; give a whole checkpoint, or name "
+            f"the "
             "Stable Diffusion 1.x model that has one with base=... (--base)."
         )
     vae_config, vae_state = content.vae

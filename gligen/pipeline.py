@@ -1,7 +1,7 @@
 """The pipeline: from a request to pictures.
 
-`GligenPipeline.stream` answers a `Request` step by step; `GligenPipeline.__call__` takes the arguments
-of diffusers' `StableDiffusionGLIGENPipeline`. Both end in the same `_denoise`.
+`GligenPipeline.stream` answers a `Request` step by step; `GligenPipeline.__call__` takes the
+arguments of diffusers' `StableDiffusionGLIGENPipeline`. Both end in the same `_denoise`.
 """
 
 import secrets
@@ -82,15 +82,16 @@ class _Run:
 class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     """Grounded generation and inpainting with Stable Diffusion 1.x.
 
-    A drop-in for diffusers' `StableDiffusionGLIGENPipeline`: same components, same call arguments. A
-    UNet with diffusers' gated layers is adopted in place (its parameter objects stay the same); one
-    without gated layers paints plainly and refuses regions.
+    A drop-in for diffusers' `StableDiffusionGLIGENPipeline`: same components, same call arguments.
+    A UNet with diffusers' gated layers is adopted in place (its parameter objects stay the same);
+    one without gated layers paints plainly and refuses regions.
 
     Args:
         vae: encodes pictures to latents and back.
         text_encoder: CLIP's; its pooled output is the feature of a phrase.
         tokenizer: of the text encoder.
-        unet: 4 input channels generate, 9 inpaint (in general c, and 2 c + 1 for c latent channels).
+        unet: 4 input channels generate, 9 inpaint (in general c, and 2 c + 1 for c latent
+            channels).
         scheduler: says which noise the model was trained on; samples where no `sampler` is named.
         safety_checker: optional, blackens pictures that it objects to.
         feature_extractor: prepares pictures for the safety checker.
@@ -213,11 +214,13 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         is_inpainting = request.inpaint_image is not None
         if is_inpainting and self.kind != "inpainting_text_box":
             raise ValueError(
-                "This model generates and cannot repaint a picture; load one of the inpainting kind."
+                "This model generates and cannot repaint a picture; load one of the inpainting "
+                "kind."
             )
         if not is_inpainting and self.kind == "inpainting_text_box":
             raise ValueError(
-                "There is no picture to inpaint, and this model only repaints pictures; give one, or "
+                "There is no picture to inpaint, and this model only repaints pictures; give one, "
+                "or "
                 "load a model of the generation kind."
             )
         if is_inpainting and (request.width or request.height):
@@ -282,8 +285,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             gligen_scheduled_sampling_beta: tau, share of the steps with grounding.
             gligen_phrases: what to draw, one for each box.
             gligen_boxes: xyxy in [0, 1].
-            gligen_inpaint_image: picture of any size; only the hole is repainted, everything outside
-                it is returned pixel for pixel.
+            gligen_inpaint_image: picture of any size; only the hole is repainted, everything
+                outside it is returned pixel for pixel.
             negative_prompt: one, or one for each prompt.
             num_images_per_prompt: pictures for each prompt.
             eta: of a DDIM scheduler.
@@ -314,7 +317,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         num_prompts = len(prompts) if prompt_embeds is None else len(prompt_embeds)
         if len(layouts) not in (1, num_prompts):
             raise ValueError(
-                f"There are {len(layouts)} layouts and {num_prompts} prompts; give one layout for all, "
+                f"There are {len(layouts)} layouts and {num_prompts} prompts; give one layout for "
+                f"all, "
                 "or one for each prompt."
             )
         if len(layouts) == 1:
@@ -336,7 +340,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             prompts=repeated(prompts),
             layouts=repeated(layouts),
             negative_prompts=repeated(negatives),
-            size=hole.area.size if hole else (width or self.image_size[0], height or self.image_size[1]),
+            size=hole.area.size
+            if hole
+            else (width or self.image_size[0], height or self.image_size[1]),
             num_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             schedule=gligen_scheduled_sampling_beta if gate_schedule is None else gate_schedule,
@@ -360,7 +366,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     def _layouts(self, layout, phrases, boxes) -> list[Layout]:
         if layout is not None:
             if phrases or boxes:
-                raise ValueError("Give either a layout, or gligen_phrases and gligen_boxes, not both.")
+                raise ValueError(
+                    "Give either a layout, or gligen_phrases and gligen_boxes, not both."
+                )
             return [layout] if isinstance(layout, Layout) else list(layout)
         return [Layout.from_lists(phrases or [], boxes or [])]
 
@@ -378,7 +386,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             negatives = negatives * len(prompts)
         if len(negatives) != len(prompts):
             raise ValueError(
-                f"There are {len(negatives)} negative prompts and {len(prompts)} prompts; give one for "
+                f"There are {len(negatives)} negative prompts and {len(prompts)} prompts; give "
+                f"one for "
                 "all, or one for each."
             )
         return prompts, negatives
@@ -396,7 +405,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
                     callback(index, step.timestep, step.latents)
                 if callback_on_step_end is not None:
                     state = {"latents": step.latents}
-                    replaced = callback_on_step_end(self, index, step.timestep, state).get("latents")
+                    replaced = callback_on_step_end(self, index, step.timestep, state).get(
+                        "latents"
+                    )
                 latents = step.latents if replaced is None else replaced
                 if self.interrupt:
                     return latents
@@ -465,7 +476,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         has_regions = [bool(layout.grounded) for layout in layouts]
         if any(has_regions) and not is_grounded(self.unet):
             raise ValueError(
-                "The UNet has no grounding layers, so regions cannot be followed; load a GLIGEN model, "
+                "The UNet has no grounding layers, so regions cannot be followed; load a GLIGEN "
+                "model, "
                 "or put an adapter on this base (gligen.loading.load_pipeline with base=...)."
             )
         is_inpainting = self.kind == "inpainting_text_box"
@@ -502,7 +514,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             return None, None, None
         area = picture_in_area(run.hole.picture, run.hole.area)
         pixels = self.image_processor.preprocess(area).to(device, self.vae.dtype)
-        # The mean of the posterior: a sample would spend the caller's randomness on invisible noise.
+        # The mean of the posterior: a sample would spend the caller's randomness on invisible
+        # noise.
         known = self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor
         mask = latent_mask(hole_in_area(run.hole.mask, run.hole.area), *known.shape[2:])
         mask = mask.to(device, self.unet.dtype)
@@ -514,13 +527,15 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         if picture is None:
             if self.kind == "inpainting_text_box":
                 raise ValueError(
-                    "There is no picture to inpaint, and this model only repaints pictures; give one, "
+                    "There is no picture to inpaint, and this model only repaints pictures; give "
+                    "one, "
                     "or load a model of the generation kind."
                 )
             return None
         if self.kind != "inpainting_text_box":
             raise ValueError(
-                "This model generates and cannot repaint a picture; load one of the inpainting kind."
+                "This model generates and cannot repaint a picture; load one of the inpainting "
+                "kind."
             )
         picture = picture.convert("RGB")
         if mask is None and not layout.regions:
@@ -531,9 +546,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             check_mask(mask, picture.size)
             mask = mask.convert("L")
         grounded = [region.box for region in layout.grounded]
-        area = plan_work_area(
-            picture.size, mask, self.image_size[0], self._area_multiple, grounded
-        )
+        area = plan_work_area(picture.size, mask, self.image_size[0], self._area_multiple, grounded)
         return _Hole(picture, mask, area, feather)
 
     # ---------------------------------------------------------------- from latents to pictures
@@ -567,7 +580,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         if output_type == "pil":
             return images, flagged
         arrays = self.image_processor.pil_to_numpy(images)
-        return (self.image_processor.numpy_to_pt(arrays) if output_type == "pt" else arrays), flagged
+        return (
+            self.image_processor.numpy_to_pt(arrays) if output_type == "pt" else arrays
+        ), flagged
 
 
 def _repeat(embeds: Tensor | None, times: int) -> Tensor | None:

@@ -1,6 +1,7 @@
 """What a picture is asked for, checked in one place, and what comes back.
 
-Command line, web page, notebook and evaluation build a `Request`; `GligenPipeline.stream` answers it.
+Command line, web page, notebook and evaluation build a `Request`; `GligenPipeline.stream` answers
+it.
 """
 
 import math
@@ -50,7 +51,9 @@ class Request:
 
         for name in ("prompt", "negative_prompt"):
             if not isinstance(getattr(self, name), str):
-                raise TypeError(f"The {_words(name)} must be a string, not {getattr(self, name)!r}.")
+                raise TypeError(
+                    f"The {_words(name)} must be a string, not {getattr(self, name)!r}."
+                )
         if not isinstance(self.layout, Layout):
             raise TypeError(f"The layout must be a Layout, not {self.layout!r}.")
         _check_whole("number of pictures", self.num_images, 1, MAX_IMAGES)
@@ -64,7 +67,8 @@ class Request:
         scale = self.guidance_scale
         if not isinstance(scale, (int, float)) or not (math.isfinite(scale) and 1 <= scale <= 100):
             raise ValueError(
-                f"The guidance scale is {scale!r}; it must be a number from 1 (no guidance) to 100, "
+                f"The guidance scale is {scale!r}; it must be a number from 1 (no guidance) to "
+                f"100, "
                 "7.5 is usual."
             )
         check_schedule(self.gate_schedule)
@@ -78,12 +82,14 @@ class Request:
         if self.inpaint_image is None:
             if self.inpaint_mask is not None:
                 raise ValueError(
-                    "There is a mask but no picture to repaint; give the picture too (inpaint_image)."
+                    "There is a mask but no picture to repaint; give the picture too "
+                    "(inpaint_image)."
                 )
             for number, region in enumerate(self.layout, start=1):
                 if not region.is_grounded:
                     raise ValueError(
-                        f"Region {number} has no phrase; say what to draw there, or remove the region."
+                        f"Region {number} has no phrase; say what to draw there, or remove the "
+                        f"region."
                     )
             if not self.prompt.strip() and not self.layout.regions:
                 raise ValueError(
@@ -92,7 +98,8 @@ class Request:
                 )
         elif self.inpaint_mask is None and not self.layout.regions:
             raise ValueError(
-                "There is no hole to repaint; draw at least one box, or paint a mask (inpaint_mask)."
+                "There is no hole to repaint; draw at least one box, or paint a mask "
+                "(inpaint_mask)."
             )
 
     @property

@@ -99,8 +99,9 @@ def denoise(
 def spaced_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]:
     """Return the timesteps of PLMS and DDIM, first visited first.
 
-    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that gave
-    more steps than asked for (7 became 8) or ran past the table (3); here it is always S steps.
+    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that
+    gave more steps than asked for (7 became 8) or ran past the table (3); here it is always S
+    steps.
     """
     return [i * num_train_timesteps // num_steps + 1 for i in range(num_steps)][::-1]
 
@@ -118,9 +119,11 @@ class _OriginalSampler:
         self._next_alphas = [*table[1:], float(alphas_cumprod[0])]
 
     def start(self, noise: Tensor) -> Tensor:
+        """Return the noise itself: the first step expects unit noise."""
         return noise
 
     def add_noise(self, clean: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Bring clean latents to the noise level at which step `index` begins."""
         alpha = self._alphas[index]
         return alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
 
@@ -132,7 +135,7 @@ class _OriginalSampler:
         return alpha**0.5 * output + (1 - alpha) ** 0.5 * latents
 
     def _update(self, latents: Tensor, eps: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        """Return the next latents and the predicted clean latents (DDIM, equation (12), eta = 0)."""
+        """Return the next latents and the predicted clean ones (DDIM, equation (12), eta = 0)."""
         alpha, next_alpha = self._alphas[index], self._next_alphas[index]
         predicted = (latents - (1 - alpha) ** 0.5 * eps) / alpha**0.5
         return next_alpha**0.5 * predicted + (1 - next_alpha) ** 0.5 * eps, predicted
@@ -142,6 +145,7 @@ class DDIM(_OriginalSampler):
     """Deterministic DDIM as in the original code."""
 
     def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        """Take step `index`: one evaluation."""
         timestep = self.timesteps[index]
         eps = self._epsilon(latents, evaluate(latents, timestep), index)
         return *self._update(latents, eps, index), timestep
@@ -159,6 +163,7 @@ class PLMS(_OriginalSampler):
         self._history: list[Tensor] = []  # eps of up to three earlier steps, newest last
 
     def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        """Take step `index`: one evaluation, two in the first step."""
         timestep = self.timesteps[index]
         eps = self._epsilon(latents, evaluate(latents, timestep), index)
         match self._history:
@@ -180,9 +185,9 @@ class PLMS(_OriginalSampler):
 class SchedulerSampler:
     """A diffusers scheduler, grouped into logical steps.
 
-    Some schedulers list more evaluations than steps: PNDM repeats one in its warm-up, Heun evaluates
-    twice a step. All evaluations of a step share its gate scale, and known parts of the picture are
-    blended in before the step, not between its evaluations.
+    Some schedulers list more evaluations than steps: PNDM repeats one in its warm-up, Heun
+    evaluates twice a step. All evaluations of a step share its gate scale, and known parts of the
+    picture are blended in before the step, not between its evaluations.
     """
 
     def __init__(
@@ -203,14 +208,17 @@ class SchedulerSampler:
         self.num_steps = len(self._evaluations)
 
     def start(self, noise: Tensor) -> Tensor:
+        """Scale unit noise to the scheduler's own start."""
         return noise * self.scheduler.init_noise_sigma
 
     def add_noise(self, clean: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Bring clean latents to the noise level at which step `index` begins."""
         first = self._evaluations[index][0]
         timestep = self.scheduler.timesteps[first : first + 1].expand(len(clean))
         return self.scheduler.add_noise(clean, noise, timestep)
 
     def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+        """Take step `index`: as many evaluations as the scheduler lists for it."""
         predicted = latents
         for evaluation in self._evaluations[index]:
             timestep = self.scheduler.timesteps[evaluation]

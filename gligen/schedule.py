@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 
 
-def gate_schedule(num_steps: int, schedule: float | Sequence[float] = (1.0, 0.0, 0.0)) -> list[float]:
+def gate_schedule(
+    num_steps: int, schedule: float | Sequence[float] = (1.0, 0.0, 0.0)
+) -> list[float]:
     """Return the gate scale of every step, first step first.
 
     Args:
@@ -21,9 +23,9 @@ def gate_schedule(num_steps: int, schedule: float | Sequence[float] = (1.0, 0.0,
 
     Source: the original `alpha_generator`. It asked for a floating-point sum of exactly 1, which
     [0.7, 0.2, 0.1] misses, and stepped the ramp with a float increment, which gives one value too
-    many for 49, 98, 103, ... decay steps; both raised. Here the counts are whole numbers. They round
-    down as there, but a product that misses a whole number only by rounding error (0.58 x 50) counts
-    as that number.
+    many for 49, 98, 103, ... decay steps; both raised. Here the counts are whole numbers. They
+    round down as there, but a product that misses a whole number only by rounding error (0.58 x 50)
+    counts as that number.
     """
     if num_steps < 1:
         raise ValueError(f"The number of steps is {num_steps}; it must be at least 1.")
@@ -56,7 +58,9 @@ def check_schedule(schedule: float | Sequence[float]) -> tuple[float, float, flo
     if not all(math.isfinite(share) and 0 <= share <= 1 for share in shares):
         raise ValueError(f"The schedule [{shown}] has a share outside [0, 1].")
     if abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"The schedule [{shown}] sums to {sum(shares):g}; its shares must sum to 1.")
+        raise ValueError(
+            f"The schedule [{shown}] sums to {sum(shares):g}; its shares must sum to 1."
+        )
     return shares
 
 

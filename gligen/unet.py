@@ -32,7 +32,7 @@ def is_grounded(unet: UNet2DConditionModel) -> bool:
 def add_grounding(
     unet: UNet2DConditionModel, feature_width: int | None = None
 ) -> UNet2DConditionModel:
-    """Put gated self-attention into every transformer block, and a text-box tokenizer into the UNet.
+    """Put gated self-attention into every block, and a text-box tokenizer into the UNet.
 
     Works in place and returns `unet`. Layers that diffusers made (`attention_type="gated"`) are
     replaced by this library's with the same parameter objects; a plain UNet gets new layers with

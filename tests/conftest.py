@@ -101,7 +101,9 @@ def small_tokenizer(max_tokens: int = 24) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_tokens)
 
 
-def small_pipeline(kind: str = "generation_text_box", prediction: str = "epsilon") -> GligenPipeline:
+def small_pipeline(
+    kind: str = "generation_text_box", prediction: str = "epsilon"
+) -> GligenPipeline:
     """Build a whole pipeline of random weights, 64 px pictures, gates open."""
     unet = open_gates(add_grounding(small_unet(4 if kind.startswith("generation") else 9)))
     torch.manual_seed(0)

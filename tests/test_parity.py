@@ -1,4 +1,4 @@
-"""The numbers recorded from the original code (`tests/golden`): tolerance 1e-4, trajectories relative."""
+"""The numbers recorded from the original code (`tests/golden`), to 1e-4."""
 
 import pytest
 import torch
@@ -99,9 +99,19 @@ def recorded_timesteps(run):
 
 
 RUNS = [
-    *(f"plms_S{s}_a{a}_g{g}" for s in (10, 50) for a in ("0.3-0-0.7", "0.5-0.3-0.2") for g in (1, 5, 7.5)),
+    *(
+        f"plms_S{s}_a{a}_g{g}"
+        for s in (10, 50)
+        for a in ("0.3-0-0.7", "0.5-0.3-0.2")
+        for g in (1, 5, 7.5)
+    ),
     *("plms_S7_a0.3-0-0.7_g5", "plms_S2_a0.5-0-0.5_g5", "plms_S1_a1-0-0_g5"),
-    *(f"ddim_S{s}_a{a}_g{g}" for s in (10, 50) for a in ("0.3-0-0.7", "0.5-0.3-0.2") for g in (1, 5, 7.5)),
+    *(
+        f"ddim_S{s}_a{a}_g{g}"
+        for s in (10, 50)
+        for a in ("0.3-0-0.7", "0.5-0.3-0.2")
+        for g in (1, 5, 7.5)
+    ),
 ]
 
 
@@ -173,7 +183,9 @@ def test_noise_tables(golden, alphas_cumprod):
 
 def test_gate_schedule(golden):
     facts = golden("alpha_schedule").facts
-    surprises = {(length, full) for length, full, _ in facts["truncation_surprises_len_fraction_got"]}
+    surprises = {
+        (length, full) for length, full, _ in facts["truncation_surprises_len_fraction_got"]
+    }
     for case in facts["cases"]:
         length, shares = case["length"], case["type"] or [1, 0, 0]
         if abs(sum(shares) - 1) > 1e-6:

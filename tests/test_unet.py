@@ -42,7 +42,8 @@ def test_diffusers_block_still_has_the_seam_for_gated_layers(inputs):
         getattr(block, name).register_forward_hook(lambda *_, name=name: order.append(name))
     output(unet, inputs, regions((0.1, 0.1, 0.5, 0.5)))
     assert order == ["attn1", "fuser", "attn2", "ff"], (
-        "diffusers' BasicTransformerBlock no longer runs `fuser` between self- and cross-attention; "
+        "diffusers' BasicTransformerBlock no longer runs `fuser` between self- and "
+        "cross-attention; "
         "pin diffusers to the version in requirements.txt or adapt gligen.unet."
     )
 
@@ -108,7 +109,9 @@ def test_diffusers_layers_are_adopted_with_their_parameters(inputs):
         ).sample
     parameters = dict(theirs.named_parameters())
     ours = add_grounding(theirs)
-    assert {n: id(p) for n, p in ours.named_parameters()} == {n: id(p) for n, p in parameters.items()}
+    assert {n: id(p) for n, p in ours.named_parameters()} == {
+        n: id(p) for n, p in parameters.items()
+    }
     assert any(isinstance(m, GatedSelfAttention) for m in ours.modules())
     torch.testing.assert_close(output(ours, inputs, grounding), expected, atol=1e-5, rtol=0)
 

@@ -15,4 +15,6 @@ def build(kind: str, what: str, card: ModelCard) -> gr.Markdown:
     )
     if card.name == "embedded":
         text += " On the embedded model the flag may also be left out."
+    elif card.name != "official":
+        text += " The model that is named with `--model` has to hold this kind."
     return gr.Markdown(text, elem_classes="absent")

@@ -1,0 +1,1 @@
+"""Training of the embedded model: autoencoder, base (stage 1), grounding (stage 2)."""

@@ -1,6 +1,7 @@
 """Train the small AutoencoderKL of the embedded model, then encode the bank with it.
 
-64 px to 16 x 16 x 12 latents. Latents are scaled to unit variance by the `scaling_factor` of its config.
+64 px to 16 x 16 x 12 latents. Latents are scaled to unit variance by the `scaling_factor` of its
+config.
 """
 
 import argparse
@@ -43,9 +44,9 @@ def _start_as_blur(model: AutoencoderKL) -> None:
     """Set weights so that the model averages 4 x 4 pixels and interpolates them back (about 20 dB).
 
     From a random start a model this small first spends most of a CPU budget on finding the colours.
-    Three latent channels carry them from the beginning; the other channels and all residual branches
-    are left to learn the detail. The narrow posterior (standard deviation 0.03) keeps noise from
-    drowning the detail before the decoder listens.
+    Three latent channels carry them from the beginning; the other channels and all residual
+    branches are left to learn the detail. The narrow posterior (standard deviation 0.03) keeps
+    noise from drowning the detail before the decoder listens.
 
     A normalisation and a SiLU stand before each output convolution. They pass a signal x linearly
     where x, -x and a large constant +-k share a group: the constant fixes the scale, and
@@ -110,8 +111,10 @@ def to_pixels(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def train(bank: Path, run: TrainingRun, num_steps: int, batch_size: int, device: str) -> AutoencoderKL:
-    """Train until `num_steps`, resuming where the run's folder left off; return the averaged model."""
+def train(
+    bank: Path, run: TrainingRun, num_steps: int, batch_size: int, device: str
+) -> AutoencoderKL:
+    """Train until `num_steps`, resuming where the folder left off; return the averaged model."""
     torch.manual_seed(0)
     images = load_images(bank)
     validation = to_pixels(images[-NUM_VALIDATION:]).to(device)
@@ -169,7 +172,7 @@ def psnr(model: AutoencoderKL, pixels: Tensor) -> float:
 
 @torch.no_grad()
 def encode_bank(model: AutoencoderKL, bank: Path, device: str) -> None:
-    """Set the model's scaling factor and write the bank's scaled latents, float16 (N, 12, 16, 16)."""
+    """Set the scaling factor and write the bank's scaled latents, float16 (N, 12, 16, 16)."""
     images = load_images(bank)
     sample = model.encode(to_pixels(images[:2000]).to(device)).latent_dist.mode()
     model.register_to_config(scaling_factor=1 / sample.std().item())

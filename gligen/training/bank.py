@@ -1,6 +1,7 @@
 """A bank of drawn scenes on disk, so that training does not wait for drawing.
 
-`images.npy` holds uint8 (N, 64, 64, 3); `scenes.json` the scene behind each picture. Captions are not
+`images.npy` holds uint8 (N, 64, 64, 3); `scenes.json` the scene behind each picture. Captions are
+not
 stored: they are composed anew each time a scene is used, which multiplies the paraphrases.
 """
 

@@ -1,8 +1,8 @@
-"""Stage 1: train the base, a small Stable Diffusion, on captioned scenes. It knows nothing of boxes.
+"""Stage 1: train the base, a small Stable Diffusion, on captions, without boxes.
 
-Text encoder and UNet are trained together on latents of the frozen autoencoder, with v-prediction on
-Stable Diffusion's noise schedule. Location words in the captions ("a dog at the top left") make the
-base carry absolute positions in its features; without them stage 2 has little to hold on to.
+Text encoder and UNet are trained together on latents of the frozen autoencoder, with v-prediction
+on Stable Diffusion's noise schedule. Location words in the captions ("a dog at the top left") make
+the base carry absolute positions in its features; without them stage 2 has little to hold on to.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
 from gligen.training.bank import load_scenes
@@ -36,7 +36,7 @@ class BaseRecipe:
 
 
 def make_unet() -> UNet2DConditionModel:
-    """Build the untrained UNet: the blocks of Stable Diffusion 1.x, attention at 8 x 8 and 4 x 4."""
+    """Build the untrained UNet, of Stable Diffusion 1.x's blocks; attention at 8 x 8 and 4 x 4."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=LATENT_CHANNELS,
@@ -71,7 +71,12 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def v_loss(
-    unet: nn.Module, scheduler: DDIMScheduler, latents: Tensor, timesteps: Tensor, noise: Tensor, **kwargs
+    unet: nn.Module,
+    scheduler: DDIMScheduler,
+    latents: Tensor,
+    timesteps: Tensor,
+    noise: Tensor,
+    **kwargs,
 ) -> Tensor:
     """Return the mean squared error of the predicted velocity for each sample, shape (B,)."""
     noisy = scheduler.add_noise(latents, noise, timesteps)
@@ -92,8 +97,10 @@ def draw_captions(
     ]
 
 
-def train(bank: Path, run: TrainingRun, recipe: BaseRecipe, device: str, compile_unet: bool) -> None:
-    """Train until `recipe.num_steps`, resuming where the run's folder left off, then save the models."""
+def train(
+    bank: Path, run: TrainingRun, recipe: BaseRecipe, device: str, compile_unet: bool
+) -> None:
+    """Train until `recipe.num_steps`, resuming where the folder left off, then save the models."""
     torch.manual_seed(recipe.seed)
     latents = np.load(bank / "latents.npy", mmap_mode="r")
     scenes = load_scenes(bank)
@@ -168,7 +175,7 @@ def main() -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the UNet (CUDA only: on a CPU, torch 2.13's compiled gradients were 39 %% off)",
+        help="compile the UNet (CUDA only: on a CPU compiled gradients were 39 %% off)",
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()

@@ -63,9 +63,9 @@ class Vocabulary:
 def start_layers(unet: UNet2DConditionModel, vocabulary: Vocabulary, box_gain: float) -> None:
     """Set the new layers to where training starts.
 
-    The gates are open (alpha 1) and the layers' outputs zero, so the model is the base at first. The
-    tokenizer sees phrase features standardised over the vocabulary and box features `box_gain` times
-    as large; both are folded into its first linear layer.
+    The gates are open (alpha 1) and the layers' outputs zero, so the model is the base at first.
+    The tokenizer sees phrase features standardised over the vocabulary and box features `box_gain`
+    times as large; both are folded into its first linear layer.
     """
     for fuser in (m for m in unet.modules() if isinstance(m, GatedSelfAttention)):
         fuser.alpha_attn.fill_(1.0)
@@ -82,7 +82,7 @@ def start_layers(unet: UNet2DConditionModel, vocabulary: Vocabulary, box_gain: f
 
 
 def widen_first_convolution(unet: UNet2DConditionModel) -> None:
-    """Let the first convolution read the known latents and the mask too, at first with weight zero."""
+    """Let the first convolution read known latents and mask too, at first with weight zero."""
     old, channels = unet.conv_in, unet.config.out_channels
     new = nn.Conv2d(2 * channels + 1, old.out_channels, 3, padding=1)
     with torch.no_grad():
@@ -232,9 +232,14 @@ def check_frozen(before: dict[str, Tensor], unet: UNet2DConditionModel, trained:
 
 
 def train(
-    bank: Path, base: Path, run: TrainingRun, recipe: GroundingRecipe, start: Path | None, device: str
+    bank: Path,
+    base: Path,
+    run: TrainingRun,
+    recipe: GroundingRecipe,
+    start: Path | None,
+    device: str,
 ) -> None:
-    """Train until `recipe.num_steps`, resuming where the run's folder left off, then save the adapter.
+    """Train until `recipe.num_steps`, resuming where the folder left off, then save the adapter.
 
     `start` is an adapter of the generation kind from which an inpainting run continues.
     """

@@ -18,8 +18,8 @@ def random_hole(
         rng: all randomness.
 
     Returns:
-        The hole, bool (height, width), True = paint, and the objects that it covers; regions of other
-        objects must not be given, since those stay as they are.
+        The hole, bool (height, width), True = paint, and the objects that it covers; regions of
+        other objects must not be given, since those stay as they are.
     """
     height, width = size
     if rng.random() < BOX_SHARE:

@@ -1,8 +1,7 @@
-"""What every training stage shares: the learning-rate schedule, the moving average, resuming, the log."""
+"""What every training stage shares: learning rate, moving average, resuming, log."""
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +29,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Fold in the current values; early on the average forgets faster, so that it never lags."""
+        """Fold in the current values; early on the average forgets faster, so it never lags."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], 1 - decay)
 
@@ -76,7 +75,7 @@ class TrainingRun:
         """Write the state whole or not at all."""
         partial = self.state_path.with_suffix(".partial")
         torch.save(state | {"seconds": self.seconds}, partial)
-        os.replace(partial, self.state_path)
+        partial.replace(self.state_path)
         self._saved_at = time.monotonic()
 
     def log(self, **figures: float) -> None:

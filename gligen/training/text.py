@@ -1,4 +1,4 @@
-"""The embedded model's tokenizer and text encoder: CLIP's format and architecture, a small vocabulary."""
+"""The embedded model's tokenizer and text encoder: CLIP's form, a small vocabulary."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,79 @@ MAX_TOKENS = 48
 WIDTH = 192
 
 # Words that people write and captions do not contain; each becomes one token.
-EXTRA_WORDS = """
-the with two three and near beside above below under over big small large little happy cute bright dark
-beautiful photo picture drawing painting illustration style emoji cartoon scene background foreground
-left right top bottom middle center corner sky night day evening morning sunset sunrise sand grass snow
-winter summer water sea ocean room indoors floor wall stars cloud clouds red orange yellow green blue
-purple pink white gray black brown
-""".split()
+EXTRA_WORDS = [
+    "the",
+    "with",
+    "two",
+    "three",
+    "and",
+    "near",
+    "beside",
+    "above",
+    "below",
+    "under",
+    "over",
+    "big",
+    "small",
+    "large",
+    "little",
+    "happy",
+    "cute",
+    "bright",
+    "dark",
+    "beautiful",
+    "photo",
+    "picture",
+    "drawing",
+    "painting",
+    "illustration",
+    "style",
+    "emoji",
+    "cartoon",
+    "scene",
+    "background",
+    "foreground",
+    "left",
+    "right",
+    "top",
+    "bottom",
+    "middle",
+    "center",
+    "corner",
+    "sky",
+    "night",
+    "day",
+    "evening",
+    "morning",
+    "sunset",
+    "sunrise",
+    "sand",
+    "grass",
+    "snow",
+    "winter",
+    "summer",
+    "water",
+    "sea",
+    "ocean",
+    "room",
+    "indoors",
+    "floor",
+    "wall",
+    "stars",
+    "cloud",
+    "clouds",
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "white",
+    "gray",
+    "black",
+    "brown",
+]
 
 
 def make_tokenizer() -> CLIPTokenizer:

@@ -15,7 +15,16 @@ _SETTINGS = {
     "room": ("in a room", "indoors"),
     "sea": ("at sea", "on the water"),
 }
-_OPENINGS = ("", "", "", "a photo of ", "a picture of ", "an image of ", "a painting of ", "there is ")
+_OPENINGS = (
+    "",
+    "",
+    "",
+    "a photo of ",
+    "a picture of ",
+    "an image of ",
+    "a painting of ",
+    "there is ",
+)
 
 
 def compose_caption(scene: Scene, rng: np.random.Generator, location_share: float = 0.0) -> str:

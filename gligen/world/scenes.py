@@ -154,7 +154,9 @@ def _scenery(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
             canvas = _gradient((150, 200, 235), (205, 230, 245), size)
             canvas[horizon:] = _gradient((45, 115, 180), (20, 70, 130), size - horizon, size)
         case _:
-            raise ValueError(f"There is no background {name!r}; there are: {', '.join(BACKGROUNDS)}.")
+            raise ValueError(
+                f"There is no background {name!r}; there are: {', '.join(BACKGROUNDS)}."
+            )
     return canvas
 
 

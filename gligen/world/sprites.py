@@ -59,14 +59,16 @@ def load_sprite(name: str) -> Image.Image:
 
 @lru_cache(maxsize=20_000)
 def resized_sprite(name: str, width: int, height: int) -> np.ndarray:
-    """Return the sprite as float32 RGBA in [0, 1], shape (height, width, 4), colour not premultiplied.
+    """Return the sprite as float32 RGBA in [0, 1], shape (height, width, 4), straight alpha.
 
     Resizing is done on premultiplied colour, so that transparent pixels do not darken the edge.
     """
     rgba = np.asarray(load_sprite(name), np.float32) / 255
     premultiplied = np.concatenate([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], axis=-1)
     planes = [
-        np.asarray(Image.fromarray(premultiplied[..., c]).resize((width, height), Image.Resampling.BOX))
+        np.asarray(
+            Image.fromarray(premultiplied[..., c]).resize((width, height), Image.Resampling.BOX)
+        )
         for c in range(4)
     ]
     resized = np.stack(planes, axis=-1)
