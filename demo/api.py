@@ -4,10 +4,13 @@ They are for `gradio_client` and other programs; the page does not use them.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from demo.components.canvas import Drawing, read_drawing
 from demo.gallery import output_folder, write_gallery
@@ -115,7 +118,7 @@ def answer(
         request = build_request(read_options(prompt, options), drawing, kind)
         *_, event = follow(workshop.service, kind, request, should_stop=lambda: False)
         assert isinstance(event, Finished)
-        return _files(workshop, event, describe_request(request, drawing))
+        return _files(workshop, event, drawing)
     except (ValueError, TypeError) as error:
         raise gr.Error(str(error), print_exception=False) from None
 
@@ -152,17 +155,18 @@ def read_options(prompt: str | None, options: Any) -> Options:
 def read_call(regions: Any, image: str | None, mask: str | None) -> Drawing:
     """Return regions and files of a call, checked."""
     drawing = read_drawing({"regions": regions})
-    return Drawing(
-        layout=drawing.layout,
+    return replace(
+        drawing,
         photo=Path(image) if image else None,
         mask=open_picture(mask).convert("L") if mask else None,
     )
 
 
 def _files(
-    workshop: Workshop, event: Finished, notes: list[str]
+    workshop: Workshop, event: Finished, drawing: Drawing
 ) -> tuple[list[str], dict[str, Any]]:
     result = event.result
+    notes = describe_request(result.request, drawing)
     details = {
         "prompt": result.prompt,
         "seeds": result.seeds,
@@ -170,7 +174,8 @@ def _files(
         "seconds": round(result.seconds, 2),
         "notes": notes,
     }
-    folder = workshop.folder or Path(gr.utils.get_upload_folder())
-    with output_folder(folder) as kept:
-        gallery = write_gallery(result, kept, notes)
-    return [str(picture.file) for picture in gallery.pictures], details
+    with output_folder(workshop.folder) as folder:
+        gallery = write_gallery(result, folder, notes, drawing.numbers)
+        # Where callers may fetch them, and whence they are removed after an hour.
+        cache = get_upload_folder()
+        return [save_file_to_cache(picture.file, cache) for picture in gallery.pictures], details

@@ -24,8 +24,17 @@ def output_folder(kept: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def write_gallery(result: Result, folder: Path, notes: list[str]) -> Gallery:
-    """Save the pictures of a result in `folder` and return what the page shows."""
+def write_gallery(
+    result: Result, folder: Path, notes: list[str], numbers: tuple[int, ...]
+) -> Gallery:
+    """Save the pictures of a result in `folder` and return what the page shows.
+
+    Args:
+        result: the pictures.
+        folder: where the files go.
+        notes: sentences for the page.
+        numbers: of the regions on the canvas.
+    """
     stem = f"gligen-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     pictures, note = [], ""
     for index, (image, seed) in enumerate(zip(result.images, result.seeds, strict=True)):
@@ -43,4 +52,4 @@ def write_gallery(result: Result, folder: Path, notes: list[str]) -> Gallery:
     # Nothing is said about a prompt that is not there: a hole may be filled without one.
     prompt = [f"Prompt used: {result.prompt}"] if result.prompt else ["Made without a prompt."]
     timing = f"Made with {result.model} in {result.seconds:.1f} s."
-    return Gallery(tuple(pictures), result.request.layout, note, (*prompt, *notes, timing))
+    return Gallery(tuple(pictures), result.request.layout, numbers, note, (*prompt, *notes, timing))

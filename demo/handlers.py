@@ -191,7 +191,11 @@ def describe_step(event: Running) -> str:
 def describe_request(request: Request, drawing: Drawing) -> list[str]:
     """Say what a person may not expect of this request: holes without phrase, unused phrases."""
     notes = []
-    holes = [str(number) for number, r in enumerate(request.layout, 1) if not r.is_grounded]
+    holes = [
+        str(number)
+        for number, r in zip(drawing.numbers, request.layout, strict=True)
+        if not r.is_grounded
+    ]
     if holes:
         boxes = f"Box {holes[0]} has" if len(holes) == 1 else f"Boxes {', '.join(holes)} have"
         notes.append(f"{boxes} no name: the hole is filled from the prompt and its surroundings.")

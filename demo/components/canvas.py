@@ -48,6 +48,13 @@ class Drawing:
     photo: Path | Image.Image | None = None  # the uploaded file, not yet opened; or a picture
     mask: Image.Image | None = None  # mode L, white is repainted, at most MAX_MASK_SIDE a side
     pending: tuple[str, ...] = ()  # phrases typed without a box
+    hidden: tuple[int, ...] = ()  # numbers on the canvas, from 1, of boxes that are left out
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers that the regions of the layout have on the canvas."""
+        total = len(self.layout) + len(self.hidden)
+        return tuple(number for number in range(1, total + 1) if number not in self.hidden)
 
 
 def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
@@ -76,6 +83,7 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
         photo=Path(photo["path"]) if photo else None,
         mask=_read_mask(fields.get("mask")),
         pending=tuple(pending[:MAX_REGIONS]),
+        hidden=tuple(n for n, (_, is_visible) in enumerate(regions, 1) if not is_visible),
     )
 
 

@@ -11,12 +11,12 @@ function node(name, className, text) {
   return made;
 }
 
-function frameOf(region, index) {
+function frameOf(region) {
   const [x0, y0, x1, y1] = region.box.map((value) => value * 100);
   const frame = node("div", "frame");
   frame.style.cssText = "left:" + x0 + "%;top:" + y0 + "%;width:" + (x1 - x0) + "%;height:" + (y1 - y0) + "%";
-  frame.style.setProperty("--tint", props.tints[index % props.tints.length]);
-  frame.append(node("span", "", ((index + 1) + " " + region.phrase).trim()));
+  frame.style.setProperty("--tint", props.tints[(region.number - 1) % props.tints.length]);
+  frame.append(node("span", "", (region.number + " " + region.phrase).trim()));
   return frame;
 }
 

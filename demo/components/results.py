@@ -27,9 +27,8 @@ class Gallery:
     """The pictures of one run."""
 
     pictures: tuple[Picture, ...] = ()
-    layout: Layout = field(
-        default=Layout()
-    )  # drawn over the pictures while "Show the boxes" is ticked
+    layout: Layout = field(default=Layout())  # drawn over the pictures on demand
+    numbers: tuple[int, ...] = ()  # of its regions on the canvas, for number and colour
     note: str = ""
     facts: tuple[str, ...] = ()  # sentences under the pictures
 
@@ -83,7 +82,10 @@ class ResultView(gr.HTML):
                 )
                 for picture in gallery.pictures
             ),
-            regions=tuple({"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout),
+            regions=tuple(
+                {"phrase": region.phrase, "box": list(region.box), "number": number}
+                for region, number in zip(gallery.layout, gallery.numbers, strict=True)
+            ),
             note=gallery.note,
             facts=gallery.facts,
         )

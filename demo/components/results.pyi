@@ -78,7 +78,10 @@ class ResultView(gr.HTML):
                 )
                 for picture in gallery.pictures
             ),
-            regions=tuple({"phrase": r.phrase, "box": list(r.box)} for r in gallery.layout),
+            regions=tuple(
+                {"phrase": region.phrase, "box": list(region.box), "number": number}
+                for region, number in zip(gallery.layout, gallery.numbers, strict=True)
+            ),
             note=gallery.note,
             facts=gallery.facts,
         )

@@ -140,8 +140,7 @@ def run_request(
         yield {buttons.notice: Notice("Starting...", "busy", share=0)}
         for event in follow(workshop.service, kind, request, signal.is_set):
             if isinstance(event, Finished):
-                notes = describe_request(request, drawing)
-                yield from _finished(event, notes, workshop, buttons, seed)
+                yield from _finished(event, drawing, workshop, buttons, seed)
             else:
                 yield _going(event, buttons)
     except (ValueError, TypeError) as error:
@@ -154,14 +153,15 @@ def run_request(
 
 
 def _finished(
-    event: Finished, notes: list[str], workshop: Workshop, buttons: RunButtons, seed: gr.Number
+    event: Finished, drawing: Drawing, workshop: Workshop, buttons: RunButtons, seed: gr.Number
 ) -> Iterator[dict[Any, Any]]:
+    notes = describe_request(event.result.request, drawing)
     # The files have to be there until the page has taken its copies, which is before this goes on.
     with output_folder(workshop.folder) as folder:
         yield {
             **ready(buttons),
             buttons.notice: Notice(),
-            buttons.results: write_gallery(event.result, folder, notes),
+            buttons.results: write_gallery(event.result, folder, notes, drawing.numbers),
             seed: event.result.seeds[0],
         }
 

@@ -128,6 +128,8 @@ def test_hidden_boxes_do_not_reach_the_model(page, service):
     page.locator("#generate-start").click()
     page.wait_for_selector("#generate-results figure")
     assert service.requests[-1][1].layout.phrases == ("comet", "comet")
+    # Numbers over the result are those of the canvas.
+    expect(page.locator("#generate-results .frame")).to_have_text(["2 comet", "3 comet"])
 
 
 def test_boxes_over_the_result_can_be_switched_off(page):

@@ -28,7 +28,9 @@ def test_reads_regions_in_order_and_the_same_phrase_twice():
 
 def test_hidden_regions_are_left_out():
     hidden = {**GOOD, "phrase": "a ghost", "visible": False}
-    assert read_drawing({"regions": [hidden, GOOD]}).layout.phrases == ("a dog",)
+    drawing = read_drawing({"regions": [GOOD, hidden, GOOD]})
+    assert drawing.layout.phrases == ("a dog", "a dog")
+    assert drawing.numbers == (1, 3)
 
 
 def test_nothing_drawn_is_an_empty_drawing():

@@ -201,7 +201,7 @@ def test_pictures_are_written_with_their_settings(tmp_path):
     request = Request(layout=LAYOUT, num_inference_steps=2, num_images=2, seed=5)
     *_, last = follow(FakeService(), GENERATION, request, lambda: False)
     assert isinstance(last, Finished)
-    gallery = write_gallery(last.result, tmp_path, ["A note."])
+    gallery = write_gallery(last.result, tmp_path, ["A note."], (1, 3))
     assert [picture.caption for picture in gallery.pictures] == ["Seed 5", "Seed 6"]
     second = read_settings(gallery.pictures[1].file)
     assert second["seed"] == 6
@@ -214,6 +214,7 @@ def test_pictures_are_written_with_their_settings(tmp_path):
     assert "64 x 64" in gallery.note
     assert any("Prompt used: sun" in fact for fact in gallery.facts)
     assert "A note." in gallery.facts
+    assert gallery.numbers == (1, 3)
 
 
 def test_pictures_are_kept_only_where_a_folder_is_named(tmp_path):
