@@ -99,11 +99,20 @@ def denoise(
 def spaced_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]:
     """Return the timesteps of PLMS and DDIM, first visited first.
 
-    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that
-    gave more steps than asked for (7 became 8) or ran past the table (3); here it is always S
-    steps.
+    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that gave
+    more steps than asked for (7 became 8) or ran past the table (3); here it is always S steps.
+
+    Raises:
+        ValueError: there are more steps than the model was trained with.
     """
-    return [i * num_train_timesteps // num_steps + 1 for i in range(num_steps)][::-1]
+    if num_steps > num_train_timesteps:
+        raise ValueError(
+            f"The number of steps is {num_steps}; the model has {num_train_timesteps} noise levels, "
+            "so that is the most that PLMS and DDIM can take."
+        )
+    # The original never visits timestep 0; with as many steps as levels there is no way round it.
+    offset = 1 if num_steps < num_train_timesteps else 0
+    return [i * num_train_timesteps // num_steps + offset for i in range(num_steps)][::-1]
 
 
 class _OriginalSampler:

@@ -132,8 +132,10 @@ def test_timesteps_are_as_many_as_asked_for():
         timesteps = spaced_timesteps(count)
         assert len(set(timesteps)) == count
         assert timesteps == sorted(timesteps, reverse=True)
-        assert timesteps[-1] == 1
-        assert timesteps[0] <= 1000 - 1000 // count + 1
+        assert timesteps[-1] == (1 if count < 1000 else 0)
+        assert timesteps[0] <= 999
+    with pytest.raises(ValueError, match="1001; the model has 1000"):
+        spaced_timesteps(1001)
 
 
 def test_an_unknown_sampler_is_refused():
