@@ -125,6 +125,14 @@ def test_what_is_repainted(tmp_path, repaint, is_painted, expected):
         assert request.inpaint_mask.getextrema() == (255, 255)
 
 
+def test_a_mask_grows_to_the_photo_with_hard_edges(tmp_path):
+    mask = Image.new("L", (33, 23))
+    mask.paste(255, (11, 7, 20, 15))
+    request = build_request(Options(), inpaint_drawing(tmp_path, mask=mask), INPAINTING)
+    assert request.inpaint_mask is not None
+    assert {level for _, level in request.inpaint_mask.getcolors()} == {0, 255}
+
+
 def test_repainting_a_mask_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="mask is empty"):
         build_request(Options(repaint="mask"), inpaint_drawing(tmp_path), INPAINTING)
