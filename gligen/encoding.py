@@ -101,6 +101,7 @@ def encode_layouts(
     masks = torch.zeros(len(layouts), MAX_REGIONS, device=device)
     features = torch.zeros(len(layouts), MAX_REGIONS, width, device=device, dtype=dtype)
     phrases = sorted({region.phrase for layout in layouts for region in layout.grounded})
+    feature_of: dict[str, Tensor] = {}
     if phrases:
         encoded = encode_phrases(tokenizer, text_encoder, phrases)
         feature_of = dict(zip(phrases, encoded, strict=True))

@@ -48,15 +48,19 @@ class GuidedModel:
         unconditional, conditional = output.chunk(2)
         return unconditional + self.guidance_scale * (conditional - unconditional)
 
-    def _predict(self, x, timestep, context, grounding) -> Tensor:
+    def _predict(
+        self, x: Tensor, timestep: Tensor | int, context: Tensor, grounding: Grounding | None
+    ) -> Tensor:
         return predict(self.unet, x, timestep, context, grounding, self.cross_attention_kwargs)
 
     def _grounding(self, gate_scale: float) -> Grounding | None:
         if self.tokens is None or gate_scale == 0:
             return None
-        strength = gate_scale if self.grounded is None else gate_scale * self.grounded
-        if self.negative_context is None:
-            return Grounding(self.tokens, strength)
+        num_halves = 1 if self.negative_context is None else 2
+        strength: float | Tensor = gate_scale
         if self.grounded is not None:
-            strength = torch.cat([strength, strength])
+            strength = torch.cat([gate_scale * self.grounded] * num_halves)
+        if num_halves == 1:
+            return Grounding(self.tokens, strength)
+        assert self.null_tokens is not None, "grounded guidance needs null tokens"
         return Grounding(torch.cat([self.null_tokens, self.tokens]), strength)

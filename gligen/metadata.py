@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -65,7 +65,7 @@ def read_settings(path_or_file: str | Path | BufferedIOBase) -> dict[str, Any]:
     """
     shown = repr(str(path_or_file)) if isinstance(path_or_file, (str, Path)) else "given"
     try:
-        with Image.open(path_or_file, formats=("PNG",)) as image:
+        with Image.open(cast("IO[bytes]", path_or_file), formats=("PNG",)) as image:
             image.load()
             texts = dict(image.info)
     except FileNotFoundError:

@@ -6,9 +6,9 @@ arguments of diffusers' `StableDiffusionGLIGENPipeline`. Both end in the same `_
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
@@ -190,6 +190,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         step = None
         for step in self._denoise(run):
             yield step
+        assert step is not None, "every run has a step"
         images = self._finish(self._decode(step.latents), hole)
         self.maybe_free_model_hooks()
         yield Result(
@@ -204,11 +205,12 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     def generate(self, request: Request) -> Result:
         """Answer a request and return the result."""
         *_, result = self.stream(request)
+        assert isinstance(result, Result), "a stream ends in its result"
         return result
 
     def decode_preview(self, latents: Tensor) -> list[Image.Image]:
         """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample."""
-        return self.image_processor.postprocess(self._decode(latents), output_type="pil")
+        return self._to_images(self._decode(latents))
 
     def _check_request(self, request: Request) -> None:
         is_inpainting = request.inpaint_image is not None
@@ -363,7 +365,12 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
 
-    def _layouts(self, layout, phrases, boxes) -> list[Layout]:
+    def _layouts(
+        self,
+        layout: Layout | list[Layout] | None,
+        phrases: list[str] | None,
+        boxes: list[list[float]] | None,
+    ) -> list[Layout]:
         if layout is not None:
             if phrases or boxes:
                 raise ValueError(
@@ -372,16 +379,22 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             return [layout] if isinstance(layout, Layout) else list(layout)
         return [Layout.from_lists(phrases or [], boxes or [])]
 
-    def _prompts(self, prompt, negative, prompt_embeds, num_layouts) -> tuple[list[str], list[str]]:
+    def _prompts(
+        self,
+        prompt: str | list[str] | None,
+        negative: str | list[str] | None,
+        prompt_embeds: Tensor | None,
+        num_layouts: int,
+    ) -> tuple[list[str], list[str]]:
         if (prompt is None) == (prompt_embeds is None):
             raise ValueError("Give either a prompt or prompt_embeds, not both and not neither.")
-        if prompt is None:
-            prompts = [""] * len(prompt_embeds)
-        elif isinstance(prompt, str):
+        if isinstance(prompt, str):
             prompts = [prompt] * num_layouts
-        else:
+        elif prompt is not None:
             prompts = list(prompt)
-        negatives = [negative or ""] if isinstance(negative or "", str) else list(negative)
+        else:
+            prompts = [""] * len(cast("Tensor", prompt_embeds))
+        negatives = list(negative) if isinstance(negative, list) else [negative or ""]
         if len(negatives) == 1:
             negatives = negatives * len(prompts)
         if len(negatives) != len(prompts):
@@ -392,7 +405,13 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             )
         return prompts, negatives
 
-    def _drain(self, run: _Run, callback, callback_steps, callback_on_step_end) -> Tensor:
+    def _drain(
+        self,
+        run: _Run,
+        callback: Callable[[int, int, Tensor], None] | None,
+        callback_steps: int,
+        callback_on_step_end: Callable[[Any, int, int, dict], dict] | None,
+    ) -> Tensor:
         """Run the loop with a progress bar and callbacks; return the last latents."""
         self.interrupt = False
         steps = self._denoise(run)
@@ -418,7 +437,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
 
     # ---------------------------------------------------------------- the steps of a run
 
-    def _denoise(self, run: _Run) -> Iterator[Step]:
+    def _denoise(self, run: _Run) -> Generator[Step, Tensor | None, None]:
         """Encode, then denoise: text, regions, noise, loop."""
         device = self._execution_device
         layouts = run.layouts
@@ -444,6 +463,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         )
 
         def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
+            assert known is not None, "only a run with a hole blends"
+            assert mask is not None, "only a run with a hole blends"
             fresh = randn_tensor(latents.shape, run.generators, device, latents.dtype)
             return sampler.add_noise(known, fresh, index) * mask + latents * (1 - mask)
 
@@ -451,7 +472,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         yield from denoise(model, sampler, noise, gates, keep_known if run.hole else None)
 
     @torch.no_grad()
-    def _encode_text(self, run: _Run, device) -> tuple[Tensor, Tensor | None]:
+    def _encode_text(self, run: _Run, device: torch.device) -> tuple[Tensor, Tensor | None]:
         def encode(prompts: list[str]) -> Tensor:
             distinct = list(dict.fromkeys(prompts))
             encoded = encode_prompts(self.tokenizer, self.text_encoder, distinct, run.clip_skip)
@@ -467,7 +488,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         return context, negative.to(device, self.unet.dtype)
 
     @torch.no_grad()
-    def _encode_regions(self, layouts: list[Layout], device) -> tuple[Tensor | None, ...]:
+    def _encode_regions(
+        self, layouts: list[Layout], device: torch.device
+    ) -> tuple[Tensor | None, ...]:
         """Return grounding tokens, null tokens, and which pictures are grounded at all.
 
         A layout without regions means plain generation, so its gates stay shut; an inpainting hole
@@ -496,7 +519,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         grounded = torch.tensor(has_regions, dtype=tokens.dtype, device=device)
         return tokens, null_tokens, grounded[:, None, None]
 
-    def _start_noise(self, run: _Run, device) -> Tensor:
+    def _start_noise(self, run: _Run, device: torch.device) -> Tensor:
         factor = self.vae_scale_factor
         shape = (run.num_images, self._num_channels, run.size[1] // factor, run.size[0] // factor)
         if run.latents is None:
@@ -508,7 +531,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         return run.latents.to(device, self.unet.dtype)
 
     @torch.no_grad()
-    def _encode_hole(self, run: _Run, device) -> tuple[Tensor | None, ...]:
+    def _encode_hole(self, run: _Run, device: torch.device) -> tuple[Tensor | None, ...]:
         """Return the known latents, the mask (1 = keep), and the UNet's five extra channels."""
         if run.hole is None:
             return None, None, None
@@ -523,7 +546,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         extra = torch.cat([known * mask, mask], dim=1).expand(run.num_images, -1, -1, -1)
         return known.expand(run.num_images, -1, -1, -1), mask, extra
 
-    def _plan_hole(self, picture, mask, layout: Layout, feather: int) -> _Hole | None:
+    def _plan_hole(
+        self, picture: Image.Image | None, mask: Image.Image | None, layout: Layout, feather: int
+    ) -> _Hole | None:
         if picture is None:
             if self.kind == "inpainting_text_box":
                 raise ValueError(
@@ -557,8 +582,12 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         latents = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
         return self.vae.decode(latents, return_dict=False)[0]
 
+    def _to_images(self, pixels: Tensor) -> list[Image.Image]:
+        """Turn pictures in [-1, 1] into RGB ones."""
+        return cast("list[Image.Image]", self.image_processor.postprocess(pixels))
+
     def _finish(self, pixels: Tensor, hole: _Hole | None) -> list[Image.Image]:
-        images = self.image_processor.postprocess(pixels, output_type="pil")
+        images = self._to_images(pixels)
         if hole is None:
             return images
         return [

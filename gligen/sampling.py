@@ -99,16 +99,17 @@ def denoise(
 def spaced_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]:
     """Return the timesteps of PLMS and DDIM, first visited first.
 
-    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that gave
-    more steps than asked for (7 became 8) or ran past the table (3); here it is always S steps.
+    Equal to the original's `range(0, 1000, 1000 // S) + 1` where S divides 1000. Elsewhere that
+    gave more steps than asked for (7 became 8) or ran past the table (3); here it is always S
+    steps.
 
     Raises:
         ValueError: there are more steps than the model was trained with.
     """
     if num_steps > num_train_timesteps:
         raise ValueError(
-            f"The number of steps is {num_steps}; the model has {num_train_timesteps} noise levels, "
-            "so that is the most that PLMS and DDIM can take."
+            f"The number of steps is {num_steps}; the model has {num_train_timesteps} noise "
+            "levels, so that is the most that PLMS and DDIM can take."
         )
     # The original never visits timestep 0; with as many steps as levels there is no way round it.
     offset = 1 if num_steps < num_train_timesteps else 0
@@ -185,7 +186,8 @@ class PLMS(_OriginalSampler):
                 combined = (3 * eps - one) / 2
             case [two, one]:
                 combined = (23 * eps - 16 * one + 5 * two) / 12
-            case [three, two, one]:
+            case _:
+                three, two, one = self._history
                 combined = (55 * eps - 59 * one + 37 * two - 9 * three) / 24
         self._history = [*self._history[-2:], eps]
         return *self._update(latents, combined, index), timestep

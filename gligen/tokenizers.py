@@ -96,6 +96,11 @@ class TextBoxTokenizer(nn.Module):
         """
         if grounding is not None:
             return grounding
+        if boxes is None or masks is None or positive_embeddings is None:
+            raise ValueError(
+                "The UNet was called with part of a layout; give boxes, masks and "
+                "positive_embeddings together, or a whole grounding."
+            )
         return Grounding(self.tokens(BoxGrounding(boxes, masks, positive_embeddings)))
 
 

@@ -71,7 +71,7 @@ def add_grounding(
                 f"The UNet has gated layers of the type {type(existing).__name__}; "
                 "only self-attention layers (GatedSelfAttentionDense) are supported."
             )
-        block.fuser = fuser.train(block.training)
+        block.add_module("fuser", fuser.train(block.training))
 
     existing = getattr(unet, "position_net", None)
     if not isinstance(existing, TextBoxTokenizer):

@@ -53,10 +53,11 @@ def _start_as_blur(model: AutoencoderKL) -> None:
     silu(x) - silu(-x) = x.
     """
     for resnet in (m for m in model.modules() if isinstance(m, ResnetBlock2D)):
-        resnet.conv2.weight.zero_()
-        resnet.conv2.bias.zero_()
+        for parameter in resnet.conv2.parameters():
+            parameter.zero_()
         if resnet.conv_shortcut is not None:
-            resnet.conv_shortcut.bias.zero_()
+            for parameter in resnet.conv_shortcut.parameters():
+                parameter.zero_()
             nn.init.dirac_(resnet.conv_shortcut.weight)
 
     encoder, decoder = model.encoder, model.decoder
@@ -100,8 +101,8 @@ def _centre() -> Tensor:
 
 def _connect(convolution: nn.Conv2d, outputs: range, inputs: range, kernel: Tensor) -> None:
     """Let output channel i see input channel i alone, through `kernel`."""
-    convolution.weight[outputs.start : outputs.stop].zero_()
-    convolution.bias[outputs.start : outputs.stop].zero_()
+    for parameter in convolution.parameters():
+        parameter[outputs.start : outputs.stop].zero_()
     for output, source in zip(outputs, inputs, strict=True):
         convolution.weight[output, source] = kernel
 
@@ -147,7 +148,9 @@ def train(
         optimizer.step()
         average.update(step)
         if step % 100 == 99:
-            run.log(step=step + 1, loss=loss, kl=kl, psnr=psnr(model, validation[:64]))
+            run.log(
+                step=step + 1, loss=loss.item(), kl=kl.item(), psnr=psnr(model, validation[:64])
+            )
         if run.is_save_due or step + 1 == num_steps:
             run.save(
                 {

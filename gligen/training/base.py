@@ -6,14 +6,16 @@ the base carry absolute positions in its features; without them stage 2 has litt
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
@@ -27,7 +29,7 @@ from gligen.world import Scene, compose_caption
 class BaseRecipe:
     """The settings of stage 1."""
 
-    num_steps: int = 2700
+    num_steps: int = 4500
     batch_size: int = 32
     learning_rate: float = 1e-3  # peak, after 100 warm-up steps
     location_share: float = 0.6  # captions that say where things are
@@ -71,17 +73,17 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def v_loss(
-    unet: nn.Module,
+    unet: Callable[..., Any],
     scheduler: DDIMScheduler,
     latents: Tensor,
     timesteps: Tensor,
     noise: Tensor,
-    **kwargs,
+    context: Tensor,
 ) -> Tensor:
     """Return the mean squared error of the predicted velocity for each sample, shape (B,)."""
     noisy = scheduler.add_noise(latents, noise, timesteps)
     target = scheduler.get_velocity(latents, noise, timesteps)
-    predicted = unet(noisy, timesteps, **kwargs).sample.float()
+    predicted = unet(noisy, timesteps, encoder_hidden_states=context).sample.float()
     return (predicted - target).pow(2).mean(dim=(1, 2, 3))
 
 
@@ -137,9 +139,7 @@ def train(
         timesteps = torch.from_numpy(rng.integers(0, 1000, recipe.batch_size)).to(device)
         with torch.autocast(device, torch.bfloat16):
             context = text_encoder(ids).last_hidden_state
-            loss = v_loss(
-                network, scheduler, clean, timesteps, noise, encoder_hidden_states=context
-            ).mean()
+            loss = v_loss(network, scheduler, clean, timesteps, noise, context).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -147,7 +147,7 @@ def train(
         average.update(step)
         recent.append(loss.item())
         if step % 50 == 49:
-            run.log(step=step + 1, loss=np.mean(recent))
+            run.log(step=step + 1, loss=float(np.mean(recent)))
             recent = []
         if run.is_save_due or step + 1 == recipe.num_steps:
             run.save(

@@ -10,11 +10,18 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion import StableDiffusionPipeline
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
+# Of one weight file; small files keep a repository easy to host.
+SHARD_SIZE = "12MB"
 KINDS = ("generation_text_box", "inpainting_text_box")
 
 
@@ -33,7 +40,7 @@ def export(runs: Path, folder: Path, figures: dict[str, object]) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(partial)
+    pipeline.save_pretrained(partial, max_shard_size=SHARD_SIZE)
     (partial / "adapters").mkdir()
     for kind, run in zip(KINDS, ("grounding", "inpainting"), strict=True):
         source = runs / run / "adapter.safetensors"
@@ -56,8 +63,6 @@ def _stages(runs: Path) -> list[str]:
 
 
 def _halve(source: Path, target: Path) -> None:
-    from safetensors import safe_open
-
     with safe_open(source, "pt") as file:
         metadata = file.metadata()
     state = {key: value.to(torch.float16) for key, value in load_file(source).items()}

@@ -40,7 +40,9 @@ class GroundingRecipe:
     learning_rate: float = 1.2e-3  # peak, after 100 warm-up steps
     caption_dropout: float = 0.5  # picture from the regions alone
     grounding_dropout: float = 0.1  # null tokens in every slot
-    early_share: float = 0.6  # samples with a timestep in [300, 1000), where layout is decided
+    early_share: float = 0.6  # samples with a timestep from `early_from` on: layout is decided there
+    early_from: int = 300
+    max_objects: int = 4  # only scenes with at most so many; one or two make a start easier
     box_gain: float = 2.0  # weight of the box columns against the phrase columns at the start
     seed: int = 0
 
@@ -70,9 +72,9 @@ def start_layers(unet: UNet2DConditionModel, vocabulary: Vocabulary, box_gain: f
     for fuser in (m for m in unet.modules() if isinstance(m, GatedSelfAttention)):
         fuser.alpha_attn.fill_(1.0)
         fuser.alpha_dense.fill_(1.0)
-        for output in (fuser.attn.to_out[0], fuser.ff.net[2]):
-            output.weight.zero_()
-            output.bias.zero_()
+        for output in (fuser.get_submodule("attn.to_out.0"), fuser.get_submodule("ff.net.2")):
+            for parameter in output.parameters():
+                parameter.zero_()
     first, width = unet.position_net.linears[0], vocabulary.features.shape[1]
     mean, deviation = vocabulary.features.mean(0), vocabulary.features.std(0) + 1e-4
     first.weight[:, :width] /= deviation
@@ -86,9 +88,9 @@ def widen_first_convolution(unet: UNet2DConditionModel) -> None:
     old, channels = unet.conv_in, unet.config.out_channels
     new = nn.Conv2d(2 * channels + 1, old.out_channels, 3, padding=1)
     with torch.no_grad():
-        new.weight.zero_()
-        new.weight[:, :channels] = old.weight
-        new.bias.copy_(old.bias)
+        weight = torch.zeros_like(new.weight)
+        weight[:, :channels] = old.weight
+    new.load_state_dict({"weight": weight, "bias": old.bias})
     unet.conv_in = new
     unet.register_to_config(in_channels=2 * channels + 1)
 
@@ -118,13 +120,15 @@ class SceneBatches:
         self.vocabulary = vocabulary
         self.recipe = recipe
         self.device = device
+        trainable = self.scenes[:-NUM_VALIDATION]
+        self._usable = np.flatnonzero(
+            [len(scene.objects) <= recipe.max_objects for scene in trainable]
+        )
 
     def training(self, step: int) -> Batch:
         """Draw the batch of a step."""
         rng = np.random.default_rng([self.recipe.seed, 3, step])
-        chosen = np.sort(
-            rng.integers(0, len(self.latents) - NUM_VALIDATION, self.recipe.batch_size)
-        )
+        chosen = np.sort(rng.choice(self._usable, self.recipe.batch_size))
         return self._batch(chosen, rng, self.recipe.caption_dropout, self.recipe.grounding_dropout)
 
     def validation(self, size: int = 128) -> Batch:
@@ -132,7 +136,13 @@ class SceneBatches:
         chosen = np.arange(len(self.latents) - size, len(self.latents))
         return self._batch(chosen, np.random.default_rng(0), 0.0, 0.0)
 
-    def _batch(self, chosen, rng, caption_dropout: float, grounding_dropout: float) -> Batch:
+    def _batch(
+        self,
+        chosen: np.ndarray,
+        rng: np.random.Generator,
+        caption_dropout: float,
+        grounding_dropout: float,
+    ) -> Batch:
         clean = torch.from_numpy(self.latents[chosen]).float().to(self.device)
         boxes = torch.zeros(len(chosen), MAX_REGIONS, 4)
         masks = torch.zeros(len(chosen), MAX_REGIONS)
@@ -142,7 +152,7 @@ class SceneBatches:
             scene = self.scenes[index]
             objects = list(scene.objects)
             if self.recipe.kind.startswith("inpainting"):
-                hole, objects = random_hole(scene, clean.shape[2:], rng)
+                hole, objects = random_hole(scene, (clean.shape[2], clean.shape[3]), rng)
                 holes.append(hole)
             captions.append(self._caption(scene, objects, rng, caption_dropout))
             if rng.random() < grounding_dropout:
@@ -191,7 +201,9 @@ def loss_of(
 
 
 @torch.no_grad()
-def paired_loss(unet, scheduler, context: Tensor, batch: Batch) -> dict[str, float]:
+def paired_loss(
+    unet: UNet2DConditionModel, scheduler: DDIMScheduler, context: Tensor, batch: Batch
+) -> dict[str, float]:
     """Return the loss at t = 700 for right, mirrored, wrongly named and null regions.
 
     Same scenes, same noise, same number of tokens: what differs is only what the regions say. This
@@ -213,7 +225,7 @@ def draw_timesteps(rng: np.random.Generator, recipe: GroundingRecipe) -> Tensor:
     """Draw training timesteps, more of them early in the denoising."""
     timesteps = rng.integers(0, 1000, recipe.batch_size)
     early = rng.random(recipe.batch_size) < recipe.early_share
-    timesteps[early] = rng.integers(300, 1000, early.sum())
+    timesteps[early] = rng.integers(recipe.early_from, 1000, early.sum())
     return torch.from_numpy(timesteps)
 
 
@@ -303,7 +315,7 @@ def train(
         if step % 250 == 249:
             with torch.autocast(device, torch.bfloat16):
                 pairs = paired_loss(unet, scheduler, validation_context, validation)
-            run.log(step=step + 1, loss=np.mean(recent), **pairs)
+            run.log(step=step + 1, loss=float(np.mean(recent)), **pairs)
             recent = []
         if run.is_save_due or step + 1 == recipe.num_steps:
             state = unet.state_dict()
@@ -324,7 +336,9 @@ def train(
 
 
 @torch.no_grad()
-def save_average(folder: Path, unet, average: MovingAverage, kind: str) -> None:
+def save_average(
+    folder: Path, unet: UNet2DConditionModel, average: MovingAverage, kind: str
+) -> None:
     """Save the adapter as it stands now, averaged, without touching the training weights."""
     current = [p.detach().clone() for p in average.parameters]
     average.copy_to_parameters()
@@ -352,6 +366,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=GroundingRecipe.num_steps)
     parser.add_argument("--batch-size", type=int, default=GroundingRecipe.batch_size)
     parser.add_argument("--learning-rate", type=float, default=GroundingRecipe.learning_rate)
+    for name in ("caption_dropout", "early_share", "early_from", "max_objects"):
+        default = getattr(GroundingRecipe, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     recipe = GroundingRecipe(
@@ -359,6 +376,10 @@ def main() -> None:
         num_steps=args.steps,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
+        caption_dropout=args.caption_dropout,
+        early_share=args.early_share,
+        early_from=args.early_from,
+        max_objects=args.max_objects,
     )
     train(args.bank, args.base, TrainingRun(args.run), recipe, args.start, args.device)
 

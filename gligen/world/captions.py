@@ -70,7 +70,7 @@ def describe_location(item: SceneObject) -> str:
     return f"on the {column}" if column else "in the middle"
 
 
-def _noun(item: SceneObject, rng) -> str:
+def _noun(item: SceneObject, rng: np.random.Generator) -> str:
     return item.name if rng.random() < 0.5 else with_article(item.name)
 
 
@@ -78,7 +78,7 @@ def _join(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _setting(background: str, rng) -> str:
+def _setting(background: str, rng: np.random.Generator) -> str:
     if background.startswith("plain "):
         return f"on a {background.removeprefix('plain ')} background"
     choices = _SETTINGS[background]

@@ -10,6 +10,9 @@ import numpy as np
 
 from gligen.world.sprites import SPRITE_NAMES, load_sprite, resized_sprite
 
+Box = tuple[float, float, float, float]  # xyxy in [0, 1]
+Colour = tuple[int, int, int]  # RGB, 0-255
+
 IMAGE_SIZE = 64  # pixels, both sides
 
 # Range of the longer side of an object, as a share of the picture, by number of objects in it.
@@ -39,7 +42,7 @@ class SceneObject:
     """One sprite in a scene."""
 
     name: str  # one of SPRITE_NAMES
-    box: tuple[float, float, float, float]  # xyxy in [0, 1]
+    box: Box  # xyxy in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def sample_scene(rng: np.random.Generator, num_objects: int | None = None) -> Sc
             return Scene(background, tuple(placed))
 
 
-def _place(rng, name, others, sides) -> tuple[float, float, float, float] | None:
+def _place(
+    rng: np.random.Generator, name: str, others: list[Box], sides: tuple[float, float]
+) -> Box | None:
     sprite = load_sprite(name)
     for _ in range(PLACEMENT_TRIES):
         # The longer side keeps to the range; width / height = native aspect with jitter.
@@ -85,13 +90,14 @@ def _place(rng, name, others, sides) -> tuple[float, float, float, float] | None
         w, h = round(width * IMAGE_SIZE), round(height * IMAGE_SIZE)
         x = int(rng.integers(0, IMAGE_SIZE - w + 1))
         y = int(rng.integers(0, IMAGE_SIZE - h + 1))
-        box = tuple(v / IMAGE_SIZE for v in (x, y, x + w, y + h))
+        x0, y0, x1, y1 = (v / IMAGE_SIZE for v in (x, y, x + w, y + h))
+        box = (x0, y0, x1, y1)
         if all(_overlap(box, other) <= MAX_OVERLAP for other in others):
             return box
     return None
 
 
-def _overlap(a, b) -> float:
+def _overlap(a: Box, b: Box) -> float:
     """Return the intersection of two boxes as a share of the smaller one."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -160,7 +166,7 @@ def _scenery(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
     return canvas
 
 
-def _gradient(top, bottom, height: int, width: int | None = None) -> np.ndarray:
+def _gradient(top: Colour, bottom: Colour, height: int, width: int | None = None) -> np.ndarray:
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     column = np.array(top, np.float32) * (1 - ramp) + np.array(bottom, np.float32) * ramp
     return np.repeat(column, width or height, axis=1)
