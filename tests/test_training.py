@@ -1,0 +1,347 @@
+"""Training: the bank, the starts of the models, and stage 2 on a tiny base, resumed bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from gligen.attention import GatedSelfAttention, Grounding
+from gligen.checkpoints import read_adapter
+from gligen.tokenizers import BoxGrounding
+from gligen.training import bank as banks
+from gligen.training import grounding
+from gligen.training.autoencoder import (
+    LATENT_CHANNELS,
+    NUM_VALIDATION,
+    make_autoencoder,
+    psnr,
+    to_pixels,
+)
+from gligen.training.base import make_scheduler
+from gligen.training.grounding import (
+    GroundingRecipe,
+    SceneBatches,
+    Vocabulary,
+    check_frozen,
+    encode,
+    loss_of,
+    mirrored,
+    paired_loss,
+    start_layers,
+    train,
+    widen_first_convolution,
+)
+from gligen.training.runs import TrainingRun
+from gligen.training.text import EXTRA_WORDS, MAX_TOKENS, make_tokenizer, save_text
+from gligen.unet import add_grounding, is_grounding_key, predict
+from gligen.world import SPRITE_NAMES
+
+WIDTH = 32  # of the tiny text encoder
+SIDE = 8  # of the tiny latents
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    """A bank of one chunk, with random latents of a small grid in place of an autoencoder's."""
+    folder = tmp_path_factory.mktemp("bank")
+    banks.build_bank(folder, banks.CHUNK, workers=1)
+    latents = np.random.default_rng(0).standard_normal((banks.CHUNK, 4, SIDE, SIDE))
+    np.save(folder / "latents.npy", latents.astype(np.float16))
+    return folder
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    torch.manual_seed(2)
+    return UNet2DConditionModel(
+        sample_size=SIDE,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, tokenizer):
+    """The folder of an untrained base, as stage 1 writes it."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(1)
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=2 * WIDTH,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=MAX_TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    save_text(folder, tokenizer, text_encoder)
+    tiny_unet().save_pretrained(folder / "unet")
+    make_scheduler().save_pretrained(folder / "scheduler")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text_encoder(base):
+    return CLIPTextModel.from_pretrained(base / "text_encoder").eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tokenizer, text_encoder):
+    return Vocabulary(tokenizer, text_encoder)
+
+
+def recipe(**changes) -> GroundingRecipe:
+    return GroundingRecipe(**{"num_steps": 3, "batch_size": 4, **changes})
+
+
+def some_grounding(vocabulary, batch_size=2) -> BoxGrounding:
+    boxes, masks = torch.zeros(batch_size, 30, 4), torch.zeros(batch_size, 30)
+    features = torch.zeros(batch_size, 30, WIDTH)
+    boxes[:, 0], boxes[:, 1] = torch.tensor([0.1, 0.2, 0.5, 0.6]), torch.tensor([0.6, 0.5, 1, 0.9])
+    masks[:, :2] = 1
+    features[:, 0], features[:, 1] = vocabulary.feature("dog"), vocabulary.feature("a sun")
+    return BoxGrounding(boxes, masks, features)
+
+
+@torch.no_grad()
+def run_unet(unet, tokens=None, channels=4, extra=None):
+    generator = torch.Generator().manual_seed(4)
+    latents = torch.randn(2, channels, SIDE, SIDE, generator=generator)
+    context = torch.randn(2, 7, WIDTH, generator=generator)
+    if extra is not None:
+        latents = torch.cat([latents, extra], dim=1)
+    return predict(unet, latents, 500, context, None if tokens is None else Grounding(tokens))
+
+
+# --- bank ----------------------------------------------------------------------------------------
+
+
+def test_a_bank_reads_back_as_it_was_drawn_and_a_chunk_follows_from_its_seed(bank):
+    pictures, scenes = banks.draw_chunk(0)
+    assert np.array_equal(banks.load_images(bank), pictures)
+    assert banks.load_scenes(bank) == scenes
+    assert not (bank / "images.partial.npy").exists()
+
+
+def test_another_seed_draws_other_scenes(monkeypatch):
+    monkeypatch.setattr(banks, "CHUNK", 5)
+    pictures, scenes = banks.draw_chunk(1)
+    others = banks.draw_chunk(banks.HELD_OUT_SEED)
+    assert scenes != others[1]
+    assert not np.array_equal(pictures, others[0])
+
+
+# --- autoencoder ---------------------------------------------------------------------------------
+
+
+def test_the_untrained_autoencoder_already_reconstructs_drawn_scenes(bank):
+    torch.manual_seed(0)
+    model = make_autoencoder().eval()
+    assert model.config.latent_channels == LATENT_CHANNELS
+    assert psnr(model, to_pixels(banks.load_images(bank)[np.arange(32)])) >= 17
+
+
+# --- tokenizer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", [*SPRITE_NAMES, *EXTRA_WORDS])
+def test_every_known_word_is_one_token(tokenizer, word):
+    start, *tokens, end = tokenizer(word).input_ids
+    assert (start, end) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    assert len(tokens) == 1
+    assert tokenizer.decode(tokens).strip() == word
+
+
+@pytest.mark.parametrize("word", ["xylophone", "zqj", "42", "naïve", "日本"])
+def test_unknown_words_fall_into_pieces_without_unknown_tokens(tokenizer, word):
+    tokens = tokenizer(word).input_ids[1:-1]
+    assert len(tokens) > 1
+    assert tokenizer.unk_token_id not in tokens
+    assert tokenizer.decode(tokens).replace(" ", "") == word
+
+
+# --- start of stage 2 ----------------------------------------------------------------------------
+
+
+def test_a_widened_first_convolution_ignores_its_new_channels_bit_for_bit():
+    unet = tiny_unet().eval()
+    plain = run_unet(unet)
+    widen_first_convolution(unet)
+    assert unet.config.in_channels == 9
+    assert torch.equal(run_unet(unet, extra=torch.zeros(2, 5, SIDE, SIDE)), plain)
+    noise = torch.randn(2, 5, SIDE, SIDE)
+    torch.testing.assert_close(run_unet(unet, extra=noise), plain, rtol=0, atol=1e-6)
+
+
+def test_started_layers_leave_the_base_as_it_is_behind_open_gates(vocabulary):
+    unet = tiny_unet().eval()
+    plain = run_unet(unet)
+    start_layers(add_grounding(unet), vocabulary, 2.0)
+    tokens = unet.position_net.tokens(some_grounding(vocabulary)).detach()
+    torch.testing.assert_close(run_unet(unet, tokens), plain, rtol=0, atol=1e-6)
+
+    fusers = [m for m in unet.modules() if isinstance(m, GatedSelfAttention)]
+    assert fusers
+    assert all(fuser.alpha_attn == 1 == fuser.alpha_dense for fuser in fusers)
+    for fuser in fusers:  # the first step of training opens the outputs; the gates let it through
+        torch.nn.init.normal_(fuser.attn.to_out[0].weight)
+    assert not torch.allclose(run_unet(unet, tokens), plain, atol=1e-3)
+
+
+def test_started_tokenizer_reads_standardised_phrases_and_widened_boxes(vocabulary):
+    unet = add_grounding(tiny_unet())
+    first = unet.position_net.linears[0]
+    before = first.weight.detach().clone(), first.bias.detach().clone()
+    start_layers(unet, vocabulary, 2.0)
+    features = vocabulary.features
+    standardised = (features - features.mean(0)) / (features.std(0) + 1e-4)
+    places = torch.randn(len(features), first.in_features - WIDTH)
+    wanted = torch.cat([standardised, 2 * places], 1) @ before[0].T + before[1]
+    got = first(torch.cat([features, places], 1))
+    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_mirroring_twice_returns_the_boxes(vocabulary):
+    regions = some_grounding(vocabulary)
+    once = mirrored(regions)
+    torch.testing.assert_close(once.boxes[0, 0], torch.tensor([0.5, 0.4, 0.9, 0.8]))
+    torch.testing.assert_close(mirrored(once).boxes, regions.boxes)
+
+
+def test_right_wrong_mirrored_and_null_regions_are_alike_at_the_start(
+    bank, vocabulary, tokenizer, text_encoder
+):
+    unet = add_grounding(tiny_unet().eval())
+    start_layers(unet, vocabulary, 2.0)
+    batch = SceneBatches(bank, vocabulary, recipe(), "cpu").validation(8)
+    context = encode(tokenizer, text_encoder, batch.captions)
+    losses = paired_loss(unet, make_scheduler(), context, batch)
+    assert set(losses) == {"right", "mirrored", "wrong", "null"}
+    assert len(set(losses.values())) == 1
+    for fuser in (m for m in unet.modules() if isinstance(m, GatedSelfAttention)):
+        torch.nn.init.normal_(fuser.attn.to_out[0].weight)
+    assert len(set(paired_loss(unet, make_scheduler(), context, batch).values())) == 4
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["generation_text_box", "inpainting_text_box"])
+def test_a_step_always_gives_the_same_batch_and_never_a_validation_picture(bank, vocabulary, kind):
+    batches = SceneBatches(bank, vocabulary, recipe(kind=kind, batch_size=64), "cpu")
+    one, again, other = batches.training(3), batches.training(3), batches.training(4)
+    assert one.captions == again.captions != other.captions
+    assert torch.equal(one.grounding.boxes, again.grounding.boxes)
+    assert torch.equal(one.clean, again.clean)
+    held_out = batches.latents[-NUM_VALIDATION:].astype(np.float32)
+    for latents in one.clean.numpy():
+        assert not (held_out == latents).all(axis=(1, 2, 3)).any()
+    if kind == "generation_text_box":
+        assert one.mask is None
+    else:
+        assert one.mask.shape == (64, 1, SIDE, SIDE)
+        assert set(one.mask.unique().tolist()) == {0, 1}
+
+
+# --- stage 2 -------------------------------------------------------------------------------------
+
+
+class PowerCutError(Exception):
+    """Ends a run in the middle."""
+
+
+class FragileRun(TrainingRun):
+    """A run that saves after every step and breaks off after the second."""
+
+    def save(self, state):
+        super().save(state)
+        if state["step"] == 2:
+            raise PowerCutError
+
+
+def train_tiny(bank, base, folder, start=None, run=TrainingRun, **changes):
+    train(bank, base, run(folder, 0), recipe(**changes), start, "cpu")
+    return folder / "adapter.safetensors"
+
+
+@pytest.fixture(scope="module")
+def adapter(bank, base, tmp_path_factory):
+    """An adapter of four steps in one go."""
+    return train_tiny(bank, base, tmp_path_factory.mktemp("run"), num_steps=4)
+
+
+def test_training_writes_an_adapter_of_the_new_layers_alone(adapter):
+    read = read_adapter(adapter)
+    unet = add_grounding(tiny_unet())
+    assert read.kind == "generation_text_box"
+    assert set(read.state) == {key for key in unet.state_dict() if is_grounding_key(key)}
+    assert all(value.isfinite().all() for value in read.state.values())
+
+
+def test_a_base_that_moves_while_training_ends_the_run(bank, base, tmp_path, monkeypatch):
+    def moving_loss(unet, *rest):
+        with torch.no_grad():
+            unet.conv_out.bias += 1e-3
+        return loss_of(unet, *rest)
+
+    monkeypatch.setattr(grounding, "loss_of", moving_loss)
+    with pytest.raises(RuntimeError, match="belongs to the frozen base"):
+        train_tiny(bank, base, tmp_path, num_steps=1)
+
+
+def test_a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does(adapter, bank, base, tmp_path):
+    with pytest.raises(PowerCutError):
+        train_tiny(bank, base, tmp_path, run=FragileRun, num_steps=4)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 2
+    resumed = read_adapter(train_tiny(bank, base, tmp_path, num_steps=4)).state
+    unbroken = read_adapter(adapter).state
+    assert set(resumed) == set(unbroken)
+    for key, value in unbroken.items():
+        assert torch.equal(resumed[key], value), key
+
+
+def test_inpainting_continues_from_an_adapter_and_stores_its_first_convolution(
+    adapter, bank, base, tmp_path
+):
+    options = {"kind": "inpainting_text_box", "start": adapter}
+    read = read_adapter(train_tiny(bank, base, tmp_path, **options))
+    assert read.kind == "inpainting_text_box"
+    assert read.state["conv_in.weight"].shape[1] == 9
+    assert read.state["conv_in.weight"][:, 4:].any(), "the new channels are read"
+    earlier = read_adapter(adapter).state
+    moved = [(read.state[key] - value).abs().max() for key, value in earlier.items()]
+    assert max(moved) < 1e-3, "three steps of warm-up stay near the start"
+
+
+def test_a_moved_base_and_an_untrained_layer_are_both_errors():
+    unet = add_grounding(tiny_unet()).requires_grad_(False)
+    before = {name: p.clone() for name, p in unet.named_parameters()}
+    trained = {name for name in before if is_grounding_key(name)}
+    for name, parameter in unet.named_parameters():
+        if name in trained:
+            parameter += 1
+    check_frozen(before, unet, trained)
+    unet.conv_out.bias[0] += 1e-3
+    with pytest.raises(RuntimeError, match=r"conv_out\.bias belongs to the frozen base"):
+        check_frozen(before, unet, trained)
+    unet.conv_out.bias.copy_(before["conv_out.bias"])
+    null = "position_net.null_positive_feature"
+    unet.position_net.null_positive_feature.copy_(before[null])
+    with pytest.raises(RuntimeError, match=f"{null} was to be trained"):
+        check_frozen(before, unet, trained)
