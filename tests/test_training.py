@@ -302,7 +302,7 @@ def test_a_base_that_moves_while_training_ends_the_run(bank, base, tmp_path, mon
 
     monkeypatch.setattr(grounding, "loss_of", moving_loss)
     with pytest.raises(RuntimeError, match="belongs to the frozen base"):
-        train_tiny(bank, base, tmp_path, num_steps=1)
+        train_tiny(bank, base, tmp_path)
 
 
 def test_a_resumed_run_ends_bit_for_bit_where_an_unbroken_one_does(adapter, bank, base, tmp_path):
