@@ -1,7 +1,4 @@
-"""Make the pictures of the README with the embedded model.
-
-    python docs/make_pictures.py
-"""
+"""Make the pictures of the README with the embedded model: `python docs/make_pictures.py`."""
 
 from pathlib import Path
 
