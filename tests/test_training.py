@@ -11,6 +11,7 @@ from gligen.checkpoints import read_adapter
 from gligen.tokenizers import BoxGrounding
 from gligen.training import bank as banks
 from gligen.training import grounding
+from gligen.training.aiming import _cell_centres, _set_heads
 from gligen.training.autoencoder import (
     LATENT_CHANNELS,
     NUM_VALIDATION,
@@ -28,7 +29,7 @@ from gligen.training.grounding import (
     loss_of,
     mirrored,
     paired_loss,
-    start_layers,
+    start_on,
     train,
     widen_first_convolution,
 )
@@ -189,10 +190,18 @@ def test_a_widened_first_convolution_ignores_its_new_channels_bit_for_bit():
     torch.testing.assert_close(run_unet(unet, extra=noise), plain, rtol=0, atol=1e-6)
 
 
-def test_started_layers_leave_the_base_as_it_is_behind_open_gates(vocabulary):
-    unet = tiny_unet().eval()
-    plain = run_unet(unet)
-    start_layers(add_grounding(unet), vocabulary, 2.0)
+@pytest.fixture
+def started(bank, vocabulary, tokenizer, text_encoder):
+    """A tiny UNet whose new layers are set to where training starts, the batch, and the fits."""
+    unet = add_grounding(tiny_unet().eval())
+    batch = SceneBatches(bank, vocabulary, recipe(), "cpu").validation(64)
+    fits = start_on(unet, make_scheduler(), tokenizer, text_encoder, batch)
+    return unet, batch, fits
+
+
+def test_started_layers_leave_the_base_as_it_is_behind_open_gates(started, vocabulary):
+    unet, _, _ = started
+    plain = run_unet(tiny_unet().eval())
     tokens = unet.position_net.tokens(some_grounding(vocabulary)).detach()
     torch.testing.assert_close(run_unet(unet, tokens), plain, rtol=0, atol=1e-6)
 
@@ -204,17 +213,32 @@ def test_started_layers_leave_the_base_as_it_is_behind_open_gates(vocabulary):
     assert not torch.allclose(run_unet(unet, tokens), plain, atol=1e-3)
 
 
-def test_started_tokenizer_reads_standardised_phrases_and_widened_boxes(vocabulary):
-    unet = add_grounding(tiny_unet())
-    first = unet.position_net.linears[0]
-    before = first.weight.detach().clone(), first.bias.detach().clone()
-    start_layers(unet, vocabulary, 2.0)
-    features = vocabulary.features
-    standardised = (features - features.mean(0)) / (features.std(0) + 1e-4)
-    places = torch.randn(len(features), first.in_features - WIDTH)
-    wanted = torch.cat([standardised, 2 * places], 1) @ before[0].T + before[1]
-    got = first(torch.cat([features, places], 1))
-    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
+def test_started_tokens_tell_regions_apart(started):
+    unet, batch, fits = started
+    tokens = unet.position_net.tokens(batch.grounding)[batch.grounding.masks > 0]
+    torch.testing.assert_close(tokens.mean(0), torch.zeros(WIDTH), rtol=0, atol=1e-3)
+    torch.testing.assert_close(tokens.std(0), torch.ones(WIDTH), rtol=0, atol=1e-2)
+    assert all(boxes > 0.2 for _, boxes in fits.values()), fits
+    usual = add_grounding(tiny_unet()).position_net.tokens(batch.grounding)
+    assert usual[batch.grounding.masks > 0].std(0).mean() < 0.3
+
+
+def test_aimed_heads_look_at_regions_on_their_own_side():
+    """On features that hold the cell's place, attention goes to the region that lies there."""
+    torch.manual_seed(0)
+    layer = GatedSelfAttention(WIDTH, WIDTH, num_heads=2, head_width=16)
+    cells = torch.zeros(64, WIDTH)
+    cells[:, :2] = _cell_centres(64)
+    cells[:, 2] = 1
+    query = torch.zeros(WIDTH, 3)
+    query[[0, 1, 2], [0, 1, 2]] = 1
+    _set_heads(layer, query, query, gain=3.0, share=0.5)
+    regions = torch.zeros(2, WIDTH)
+    regions[:, :3] = torch.tensor([[-0.5, -0.5, 1], [0.5, 0.5, 1]])  # top left, bottom right
+    with torch.no_grad():
+        logits = (layer.attn.to_q(cells)[:, :3] @ layer.attn.to_k(regions)[:, :3].T) * 16**-0.5
+    expected = 3 * (cells[:, :2] @ regions[:, :2].T + 1)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_mirroring_twice_returns_the_boxes(vocabulary):
@@ -225,11 +249,9 @@ def test_mirroring_twice_returns_the_boxes(vocabulary):
 
 
 def test_right_wrong_mirrored_and_null_regions_are_alike_at_the_start(
-    bank, vocabulary, tokenizer, text_encoder
+    started, tokenizer, text_encoder
 ):
-    unet = add_grounding(tiny_unet().eval())
-    start_layers(unet, vocabulary, 2.0)
-    batch = SceneBatches(bank, vocabulary, recipe(), "cpu").validation(8)
+    unet, batch, _ = started
     context = encode(tokenizer, text_encoder, batch.captions)
     losses = paired_loss(unet, make_scheduler(), context, batch)
     assert set(losses) == {"right", "mirrored", "wrong", "null"}
