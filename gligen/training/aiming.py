@@ -2,7 +2,7 @@
 
 Left to itself, attention finds boxes late and suddenly: keys must learn where a box is, queries
 where a cell is, and neither gains anything before the other. Both are already there as linear
-functions of what enters the layer, so two ridge regressions read them off, and some heads start with
+functions of what enters the layer, so two ridge regressions read them off. Some heads start with
 
     logit = gain (cell . box + presence),    cell, box in [-1, 1]^2 from the middle of the picture
 
