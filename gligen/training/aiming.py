@@ -9,12 +9,13 @@ functions of what enters the layer, so two ridge regressions read them off. Some
 where `presence` is 1 for a region and 0 for null and visual tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from gligen.attention import GatedSelfAttention, Grounding
 
@@ -77,8 +78,15 @@ def aim_attention(
 def _recorded(unet: UNet2DConditionModel) -> Iterator[dict[str, Tensor]]:
     """Collect what enters every gated layer."""
     seen: dict[str, Tensor] = {}
+
+    def recorder(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def record(_: nn.Module, given: tuple[Any, ...]) -> None:
+            seen[name] = given[0]
+
+        return record
+
     hooks = [
-        layer.register_forward_pre_hook(lambda _, given, name=name: seen.update({name: given[0]}))
+        layer.register_forward_pre_hook(recorder(name))
         for name, layer in unet.named_modules()
         if isinstance(layer, GatedSelfAttention)
     ]
@@ -102,7 +110,7 @@ def _ridge(features: Tensor, targets: Tensor, weights: Tensor | None = None) -> 
     weighted = features if weights is None else features * weights[:, None]
     total = len(features) if weights is None else weights.sum()
     gram = weighted.T @ features / total
-    gram += RIDGE * torch.eye(gram.shape[0])
+    gram += RIDGE * torch.eye(gram.shape[0], device=gram.device)
     return torch.linalg.solve(gram, weighted.T @ targets / total)
 
 
@@ -116,7 +124,8 @@ def _set_heads(
     factor = (gain * width**0.5) ** 0.5
     for head in range(int(heads * share)):
         first = head * width
-        for weight, probe in ((layer.attn.to_q.weight, query), (layer.attn.to_k.weight, key)):
+        for name, probe in (("attn.to_q.weight", query), ("attn.to_k.weight", key)):
+            weight = layer.get_parameter(name)
             weight[first : first + width] *= 0.3
             weight[first : first + 3] = factor * probe.T
 

@@ -74,9 +74,9 @@ def start_layers(unet: UNet2DConditionModel, sample: BoxGrounding) -> None:
         fuser.alpha_attn.fill_(1.0)
         fuser.alpha_dense.fill_(1.0)
         fuser.linear.bias.zero_()
-        for output in (fuser.attn.to_out[0], fuser.ff.net[2]):
-            output.weight.zero_()
-            output.bias.zero_()
+        for output in (fuser.get_submodule("attn.to_out.0"), fuser.get_submodule("ff.net.2")):
+            for parameter in output.parameters():
+                parameter.zero_()
     present = sample.masks > 0
     phrases = sample.phrase_features[present]
     boxes = fourier_embedding(sample.boxes[present])
@@ -299,7 +299,7 @@ def train(
     text_encoder.requires_grad_(False)
     scheduler = DDIMScheduler.from_pretrained(base / "scheduler")
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)
-    unet = add_grounding(UNet2DConditionModel.from_pretrained(base / "unet"))
+    unet = add_grounding(UNet2DConditionModel.from_pretrained(base / "unet")).to(device)
     vocabulary = Vocabulary(tokenizer, text_encoder)
     batches = SceneBatches(bank, vocabulary, recipe, device)
     if start is not None:
