@@ -28,7 +28,7 @@ from gligen.world import IMAGE_SIZE, SPRITE_NAMES, load_sprite, resized_sprite
 # An object is taken as found from this share of explained variance on. On 1,000 drawn scenes the
 # scores of objects that are there begin at 0.52 (1st percentile); after a blur of one pixel (what a
 # model paints is softer than a drawing) at 0.29 (5th). Those of absent names end at 0.26 (95th).
-THRESHOLD = 0.3
+THRESHOLD = 0.25
 
 # Longer sides that are tried, pixels: those of the world's objects (19-48) and a little beyond.
 SIDES = tuple(round(17 * 1.11**step) for step in range(11))
