@@ -9,6 +9,7 @@ from gligen.images import contact_sheet, draw_boxes
 
 FOLDER = Path(__file__).parent / "images"
 SIDE = 256  # pixels, to which the 64 px pictures are enlarged
+FAST = {"sampler": "dpm++", "num_inference_steps": 20}
 
 SCENES = {
     "a sun and a comet at night": ["a sun: 0.05,0.08,0.48,0.50", "a comet: 0.50,0.50,0.95,0.92"],
@@ -47,11 +48,11 @@ def generation_sheet() -> tuple[Image.Image, list[Image.Image]]:
     for seed, (prompt, regions) in enumerate(SCENES.items(), start=3):
         layout = Layout.from_text(regions)
         for variant, tau, note in (
-            (layout, 0.5, prompt),
-            (mirrored(layout), 0.5, "boxes mirrored"),
+            (layout, 1.0, prompt),
+            (mirrored(layout), 1.0, "boxes mirrored"),
             (layout, 0.0, "grounding off (tau 0)"),
         ):
-            request = Request(prompt, variant, gate_schedule=tau, seed=seed)
+            request = Request(prompt, variant, gate_schedule=tau, seed=seed, **FAST)
             image = pipeline.generate(request).images[0]
             plain.append(image)
             pictures.append(draw_boxes(enlarged(image), variant))
@@ -63,7 +64,9 @@ def inpainting_sheet(picture: Image.Image) -> Image.Image:
     """Repaint two boxes of a picture."""
     pipeline = load_pipeline(kind="inpainting_text_box")
     layout = Layout.from_text(EDITS)
-    request = Request("an apple and a frog", layout, inpaint_image=picture, seed=5)
+    request = Request(
+        "an apple and a frog", layout, gate_schedule=1.0, inpaint_image=picture, seed=5, **FAST
+    )
     result = pipeline.generate(request).images[0]
     holes = draw_boxes(enlarged(picture), layout)
     return contact_sheet([holes, enlarged(result)], 2, ["the picture and the holes", "repainted"])
