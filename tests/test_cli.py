@@ -363,7 +363,13 @@ def test_the_module_runs_and_ctrl_c_ends_it(here, model):
     command += ["--prompt", "x", "--steps", "500", "--num-images", "16"]
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | paths, cwd=here
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | paths,
+        cwd=here,
+        # Shells start background jobs with the signal ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     while (line := process.stderr.readline()) and "Step" not in line:
