@@ -101,10 +101,15 @@ def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
     return notes
 
 
-def default_options(flags: Flags) -> Options:
-    """Return the first values of the page's settings."""
+def default_options(flags: Flags, model: str = "") -> Options:
+    """Return the first values of the page's settings.
+
+    The embedded model keeps its boxes better with grounding in every step, so tau starts at 1 there.
+    """
     fast = {"sampler": "dpm++", "num_inference_steps": 20} if flags.preset == "fast" else {}
-    tau = Options().tau if flags.alpha_scale else 0.0
+    tau = 1.0 if model == EMBEDDED else Options().tau
+    if not flags.alpha_scale:
+        tau = 0.0
     return Options(guidance_scale=flags.guidance_scale, tau=tau, **fast)
 
 

@@ -11,6 +11,7 @@ from demo.flags import parse_flags
 from demo.handlers import Options
 from demo.service import GENERATION, INPAINTING
 from demo.startup import choose_model, default_options, serving_of
+from gligen.loading import EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,3 +133,9 @@ def test_a_missing_model_ends_with_status_2_and_a_sentence():
     assert done.returncode == 2
     assert "There is no model 'no/such-folder/here'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_embedded_model_starts_with_grounding_in_every_step():
+    assert default_options(parse_flags([])).tau == 0.3
+    assert default_options(parse_flags([]), EMBEDDED).tau == 1.0
+    assert default_options(parse_flags(["--alpha_scale", "0"]), EMBEDDED).tau == 0.0
