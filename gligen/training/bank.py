@@ -66,7 +66,7 @@ def main() -> None:
     """Build a bank from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--num-scenes", type=int, default=120_000)
+    parser.add_argument("--num-scenes", type=int, default=48_000)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     build_bank(args.folder, args.num_scenes, args.workers)

@@ -29,7 +29,7 @@ from gligen.world import Scene, compose_caption
 class BaseRecipe:
     """The settings of stage 1."""
 
-    num_steps: int = 4500
+    num_steps: int = 3500
     batch_size: int = 32
     learning_rate: float = 1e-3  # peak, after 100 warm-up steps
     location_share: float = 0.6  # captions that say where things are
