@@ -104,7 +104,7 @@ def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
 def default_options(flags: Flags, model: str = "") -> Options:
     """Return the first values of the page's settings.
 
-    The embedded model keeps its boxes better with grounding in every step, so tau starts at 1 there.
+    The embedded model keeps its boxes better with grounding in every step: there tau starts at 1.
     """
     fast = {"sampler": "dpm++", "num_inference_steps": 20} if flags.preset == "fast" else {}
     tau = 1.0 if model == EMBEDDED else Options().tau
