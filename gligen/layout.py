@@ -12,6 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from gligen.person import MAX_PERSONS, Person
+
 # Grounding slots of the released models: a layout is padded with null tokens to this many.
 MAX_REGIONS = 30
 
@@ -27,10 +29,9 @@ class Region:
         TypeError: the phrase is not a string, or a coordinate not a number.
     """
 
-    phrase: str  # what to draw; empty: a hole to be filled without grounding (inpainting only)
+    phrase: str  # what to draw; empty: see the picture, or leave it to the model
     box: Box  # xyxy in [0, 1]
     image: Image.Image | None = None  # reference picture, for the text-image kinds
-    keypoints: tuple[tuple[float, float], ...] | None = None  # (x, y) in [0, 1], keypoint kind
 
     def __post_init__(self):
         if not isinstance(self.phrase, str):
@@ -43,21 +44,28 @@ class Region:
 
     @property
     def is_grounded(self) -> bool:
-        """Whether the region says what to draw; a hole without a phrase does not."""
+        """Whether the region says what to draw, by a phrase or a reference picture."""
         return bool(self.phrase) or self.image is not None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The regions of one picture, 0 to `MAX_REGIONS`; the same phrase may occur in several.
+    """What one picture is grounded on; no kind of model reads all of it.
+
+    Regions are at most `MAX_REGIONS`, persons at most `MAX_PERSONS`; the same phrase may occur in
+    several regions. `gligen.kinds.check_layout` says what a kind can follow.
 
     Raises:
-        ValueError: there are more than `MAX_REGIONS` regions.
+        ValueError: there are too many regions or persons.
     """
 
     regions: tuple[Region, ...] = field(default=())
+    persons: tuple[Person, ...] = field(default=())  # for the keypoint kind
+    map: Image.Image | None = None  # edges, depth, normals or class indices of the whole picture
+    style: Image.Image | None = None  # picture whose look to take, for the text-image kinds
 
     def __post_init__(self):
+        object.__setattr__(self, "persons", tuple(self.persons))
         object.__setattr__(self, "regions", tuple(self.regions))
         for region in self.regions:
             if not isinstance(region, Region):
@@ -69,8 +77,22 @@ class Layout:
                 f"Remove {len(self.regions) - MAX_REGIONS} of them."
             )
 
+        for person in self.persons:
+            if not isinstance(person, Person):
+                raise TypeError(f"The persons of a layout are Person objects, not {person!r}.")
+        if len(self.persons) > MAX_PERSONS:
+            raise ValueError(
+                f"The layout has {len(self.persons)} persons; the model has slots for "
+                f"{MAX_PERSONS}. Remove {len(self.persons) - MAX_PERSONS} of them."
+            )
+
     def __len__(self) -> int:
         return len(self.regions)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything in the layout."""
+        has_picture = self.map is not None or self.style is not None
+        return bool(self.regions or self.persons or has_picture)
 
     def __iter__(self):
         return iter(self.regions)
@@ -135,21 +157,31 @@ class Layout:
 
     @classmethod
     def from_json(cls, text: str) -> "Layout":
-        """Read what `to_json` wrote: a list of objects with "phrase" and "box"."""
+        """Read what `to_json` wrote, or a bare list of objects with "phrase" and "box"."""
         try:
             entries = json.loads(text)
-            phrases = [entry["phrase"] for entry in entries]
-            boxes = [entry["box"] for entry in entries]
-        except (ValueError, KeyError, TypeError) as error:
+            whole = {"regions": entries} if isinstance(entries, list) else entries
+            phrases = [entry["phrase"] for entry in whole.get("regions", [])]
+            boxes = [entry["box"] for entry in whole.get("regions", [])]
+            persons = [
+                tuple(None if point is None else tuple(point) for point in person)
+                for person in whole.get("persons", [])
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 'The layout is not a JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]} '
-                f"entries ({type(error).__name__}: {error})."
+                'entries, nor an object with such "regions" and with "persons" '
+                f"({type(error).__name__}: {error})."
             ) from None
-        return cls.from_lists(phrases, boxes)
+        regions = cls.from_lists(phrases, boxes).regions
+        return cls(regions, tuple(Person(points) for points in persons))
 
     def to_json(self) -> str:
-        """Write phrases and boxes as JSON; reference pictures and keypoints are not included."""
-        return json.dumps([{"phrase": r.phrase, "box": list(r.box)} for r in self.regions])
+        """Write regions and persons as JSON; pictures are not included."""
+        regions = [{"phrase": r.phrase, "box": list(r.box)} for r in self.regions]
+        if not self.persons:
+            return json.dumps(regions)
+        return json.dumps({"regions": regions, "persons": [p.keypoints for p in self.persons]})
 
 
 def check_box(box: Any, owner: str) -> Box:

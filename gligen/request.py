@@ -20,6 +20,10 @@ MAX_STEPS = 1000
 MAX_SIDE = 2048  # pixels
 MAX_SEED = 2**63 - 1
 
+# The box of the token that carries the style picture: in the authors' inference script (and
+# diffusers' documentation), and in their demo. Neither is a place in the picture.
+STYLE_BOXES = {"official": (0.0, 1.0, 0.0, 1.0), "space": (0.0, 0.0, 1.0, 0.01)}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -37,6 +41,7 @@ class Request:
     num_inference_steps: int = 50  # 1-1000
     guidance_scale: float = 7.5  # >= 1; 1 = no guidance
     gate_schedule: float | tuple[float, float, float] = 0.3  # tau, or (full, decay, off)
+    guidance_rescale: float = 0.0  # 0-1; against overexposure, 0 = off (arXiv 2305.08891)
     sampler: str | None = "plms"  # one of gligen.sampling.SAMPLERS; None: the model's own scheduler
     seed: int | None = None  # None: drawn at random and reported
     width: int | None = None  # pixels; None: the size that the model was trained at
@@ -45,6 +50,8 @@ class Request:
     inpaint_image: Image.Image | None = None  # any size; kept outside the hole
     inpaint_mask: Image.Image | None = None  # white = repaint; None: the boxes are the hole
     mask_feather: int = 0  # pixels of the picture, width of the soft edge inside the hole
+    style_box: str = "official"  # where the style token stands: a key of STYLE_BOXES
+    crop_references: bool = False  # centre-crop reference pictures instead of squashing them
 
     def __post_init__(self):
         from gligen.sampling import SAMPLERS  # here, because it imports torch
@@ -71,6 +78,15 @@ class Request:
                 f"100, "
                 "7.5 is usual."
             )
+        if not 0 <= self.guidance_rescale <= 1:
+            raise ValueError(
+                f"The guidance rescale is {self.guidance_rescale!r}; it must be a number from 0 "
+                "(off) to 1."
+            )
+        if self.style_box not in STYLE_BOXES:
+            raise ValueError(
+                f"There is no style box {self.style_box!r}; there are: {', '.join(STYLE_BOXES)}."
+            )
         check_schedule(self.gate_schedule)
         if self.sampler is not None and self.sampler not in SAMPLERS:
             raise ValueError(
@@ -85,13 +101,7 @@ class Request:
                     "There is a mask but no picture to repaint; give the picture too "
                     "(inpaint_image)."
                 )
-            for number, region in enumerate(self.layout, start=1):
-                if not region.is_grounded:
-                    raise ValueError(
-                        f"Region {number} has no phrase; say what to draw there, or remove the "
-                        f"region."
-                    )
-            if not self.prompt.strip() and not self.layout.regions:
+            if not self.prompt.strip() and not self.layout:
                 raise ValueError(
                     "There is neither a prompt nor a region; write what to draw, or draw a box and "
                     "name it."
@@ -131,10 +141,17 @@ class Result:
             "model": self.model,
             "prompt": self.prompt,
             "negative_prompt": request.negative_prompt,
-            "regions": [{"phrase": r.phrase, "box": list(r.box)} for r in request.layout],
+            "regions": [
+                {"phrase": r.phrase, "box": list(r.box), "has_picture": r.image is not None}
+                for r in request.layout
+            ],
+            "persons": [list(person.keypoints) for person in request.layout.persons],
+            "has_map": request.layout.map is not None,
+            "style": request.style_box if request.layout.style is not None else None,
             "seed": self.seeds[index],
             "num_inference_steps": request.num_inference_steps,
             "guidance_scale": request.guidance_scale,
+            "guidance_rescale": request.guidance_rescale,
             "gate_schedule": schedule if isinstance(schedule, (int, float)) else list(schedule),
             "sampler": request.sampler,
             "width": self.images[index].width,

@@ -5,7 +5,6 @@ from gligen.layout import Layout
 from gligen.request import Request, append_phrases
 
 DOG = Layout.from_lists(["a dog"], [(0.1, 0.1, 0.5, 0.5)])
-HOLE = Layout.from_lists([""], [(0.1, 0.1, 0.5, 0.5)])
 PICTURE = Image.new("RGB", (8, 8))
 
 
@@ -25,7 +24,8 @@ PICTURE = Image.new("RGB", (8, 8))
         ({"prompt": "x", "seed": -1}, "seed is -1"),
         ({"prompt": "x", "width": 4}, "width is 4"),
         ({"prompt": "x", "mask_feather": -2}, "feather is -2"),
-        ({"prompt": "x", "layout": HOLE}, "Region 1 has no phrase"),
+        ({"prompt": "x", "guidance_rescale": 1.5}, "rescale is 1.5"),
+        ({"prompt": "x", "style_box": "left"}, "'left'.*official, space"),
         ({"prompt": "x", "inpaint_mask": PICTURE}, "mask but no picture"),
         ({"prompt": "x", "inpaint_image": PICTURE}, "no hole"),
     ],
