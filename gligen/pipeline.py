@@ -1,82 +1,40 @@
 """The pipeline: from a request to pictures.
 
 `GligenPipeline.stream` answers a `Request` step by step; `GligenPipeline.__call__` takes the
-arguments of diffusers' `StableDiffusionGLIGENPipeline`. Both end in the same `_denoise`.
+arguments of diffusers' `StableDiffusionGLIGENPipeline`. Both end in `gligen.running.run_steps`.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
-from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from gligen.encoding import check_length, encode_layouts, encode_prompts
-from gligen.guidance import GuidedModel
-from gligen.inpainting import (
-    WorkArea,
-    check_mask,
-    composite,
-    hole_from_boxes,
-    hole_in_area,
-    latent_mask,
-    layout_in_area,
-    picture_in_area,
-    plan_work_area,
+from gligen.callargs import (
+    check_request,
+    read_layouts,
+    read_prompts,
+    read_size,
+    repeat_each,
+    repeat_rows,
+    spread_layouts,
 )
+from gligen.components import Components
+from gligen.finishing import check_safety, decode, finish, in_form
+from gligen.holes import Hole, plan_hole
 from gligen.layout import Layout
 from gligen.request import Request, Result
-from gligen.sampling import Sampler, Step, denoise, make_sampler
-from gligen.schedule import gate_schedule
-from gligen.tokenizers import BoxGrounding
-from gligen.unet import add_grounding, is_grounded
-
-Generators = torch.Generator | list[torch.Generator] | None
-
-
-@dataclass(frozen=True)
-class _Hole:
-    """The inpainting side of a run."""
-
-    picture: Image.Image  # RGB, at its own size
-    mask: Image.Image  # mode L, white = repaint, at the picture's size
-    area: WorkArea
-    feather: int
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Everything that `_denoise` needs; one entry of a list for each picture."""
-
-    prompts: list[str]
-    layouts: list[Layout]
-    negative_prompts: list[str]
-    size: tuple[int, int]  # width, height in pixels of what the model paints
-    num_steps: int
-    guidance_scale: float
-    schedule: float | Sequence[float]
-    sampler: str | None
-    generators: Generators
-    hole: _Hole | None = None
-    eta: float = 0.0
-    latents: Tensor | None = None
-    prompt_embeds: Tensor | None = None
-    negative_prompt_embeds: Tensor | None = None
-    clip_skip: int | None = None
-    cross_attention_kwargs: dict[str, Any] | None = field(default=None)
-
-    @property
-    def num_images(self) -> int:
-        return len(self.layouts)
+from gligen.running import Generators, Run, run_steps
+from gligen.sampling import Step
+from gligen.unet import add_grounding
 
 
 class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
@@ -139,23 +97,24 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     @property
     def kind(self) -> str:
         """What the UNet was trained for: "generation_text_box" or "inpainting_text_box"."""
-        task = "generation" if self._num_channels == self.unet.config.in_channels else "inpainting"
-        return f"{task}_text_box"
+        return self._components.kind
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Width and height in pixels that the model was trained at."""
-        side = self.unet.config.sample_size * self.vae_scale_factor
-        return side, side
+        return self._components.image_size
 
     @property
-    def _num_channels(self) -> int:
-        return self.unet.config.out_channels
-
-    @property
-    def _area_multiple(self) -> int:
-        """Pixels; sides that are multiples of it pass through every level of the UNet evenly."""
-        return self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+    def _components(self) -> Components:
+        return Components(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=self.unet,
+            scheduler=self.scheduler,
+            image_processor=self.image_processor,
+            device=self._execution_device,
+        )
 
     # ---------------------------------------------------------------- the library's own interface
 
@@ -168,18 +127,22 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             ValueError: the model cannot do what the request asks; nothing has been computed yet.
         """
         started = time.perf_counter()
-        self._check_request(request)
-        hole = self._plan_hole(
-            request.inpaint_image, request.inpaint_mask, request.layout, request.mask_feather
+        components = self._components
+        check_request(components, request)
+        hole = plan_hole(
+            components,
+            request.inpaint_image,
+            request.inpaint_mask,
+            request.layout,
+            request.mask_feather,
         )
-        width, height = self.image_size
         first_seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         seeds = [first_seed + i for i in range(request.num_images)]
-        run = _Run(
+        run = Run(
             prompts=[request.full_prompt] * request.num_images,
             layouts=[request.layout] * request.num_images,
             negative_prompts=[request.negative_prompt] * request.num_images,
-            size=hole.area.size if hole else (request.width or width, request.height or height),
+            size=read_size(components, hole, request.width, request.height),
             num_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
             schedule=request.gate_schedule,
@@ -188,10 +151,10 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             hole=hole,
         )
         step = None
-        for step in self._denoise(run):
+        for step in run_steps(components, run):
             yield step
         assert step is not None, "every run has a step"
-        images = self._finish(self._decode(step.latents), hole)
+        images = finish(components, step.latents, hole)
         self.maybe_free_model_hooks()
         yield Result(
             images=images,
@@ -210,37 +173,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
 
     def decode_preview(self, latents: Tensor) -> list[Image.Image]:
         """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample."""
-        return self._to_images(self._decode(latents))
-
-    def _check_request(self, request: Request) -> None:
-        is_inpainting = request.inpaint_image is not None
-        if is_inpainting and self.kind != "inpainting_text_box":
-            raise ValueError(
-                "This model generates and cannot repaint a picture; load one of the inpainting "
-                "kind."
-            )
-        if not is_inpainting and self.kind == "inpainting_text_box":
-            raise ValueError(
-                "There is no picture to inpaint, and this model only repaints pictures; give one, "
-                "or "
-                "load a model of the generation kind."
-            )
-        if is_inpainting and (request.width or request.height):
-            raise ValueError(
-                "Inpainting keeps the size of the picture; leave width and height out."
-            )
-        for name in ("width", "height"):
-            self._check_side(name, getattr(request, name))
-        check_length(self.tokenizer, request.full_prompt, "The prompt")
-        check_length(self.tokenizer, request.negative_prompt, "The negative prompt")
-
-    def _check_side(self, name: str, side: int | None) -> None:
-        factor = self.vae_scale_factor
-        if side is not None and (side < factor or side % factor):
-            raise ValueError(
-                f"The {name} is {side} pixels; it must be a multiple of {factor}, for example "
-                f"{max(1, round(side / factor)) * factor}."
-            )
+        return decode(self._components, latents)
 
     # ---------------------------------------------------------------- diffusers' interface
 
@@ -314,37 +247,18 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         Raises:
             ValueError: an argument breaks its rule; the message names value, rule and way out.
         """
-        layouts = self._layouts(layout, gligen_phrases, gligen_boxes)
-        prompts, negatives = self._prompts(prompt, negative_prompt, prompt_embeds, len(layouts))
-        num_prompts = len(prompts) if prompt_embeds is None else len(prompt_embeds)
-        if len(layouts) not in (1, num_prompts):
-            raise ValueError(
-                f"There are {len(layouts)} layouts and {num_prompts} prompts; give one layout for "
-                f"all, "
-                "or one for each prompt."
-            )
-        if len(layouts) == 1:
-            layouts = layouts * num_prompts
-        hole = self._plan_hole(gligen_inpaint_image, gligen_inpaint_mask, layouts[0], mask_feather)
-        if hole and (width, height) not in ((None, None), hole.picture.size):
-            raise ValueError(
-                f"The picture to inpaint is {hole.picture.width} x {hole.picture.height} and keeps "
-                f"that size; leave width={width} and height={height} out."
-            )
-        if hole is None:
-            self._check_side("width", width)
-            self._check_side("height", height)
-
-        def repeated(values: list) -> list:
-            return [value for value in values for _ in range(num_images_per_prompt)]
-
-        run = _Run(
-            prompts=repeated(prompts),
-            layouts=repeated(layouts),
-            negative_prompts=repeated(negatives),
-            size=hole.area.size
-            if hole
-            else (width or self.image_size[0], height or self.image_size[1]),
+        components = self._components
+        layouts = read_layouts(layout, gligen_phrases, gligen_boxes)
+        prompts, negatives = read_prompts(prompt, negative_prompt, prompt_embeds, len(layouts))
+        layouts = spread_layouts(layouts, len(prompts))
+        hole = plan_hole(
+            components, gligen_inpaint_image, gligen_inpaint_mask, layouts[0], mask_feather
+        )
+        run = Run(
+            prompts=repeat_each(prompts, num_images_per_prompt),
+            layouts=repeat_each(layouts, num_images_per_prompt),
+            negative_prompts=repeat_each(negatives, num_images_per_prompt),
+            size=read_size(components, hole, width, height),
             num_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             schedule=gligen_scheduled_sampling_beta if gate_schedule is None else gate_schedule,
@@ -353,68 +267,29 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             hole=hole,
             eta=eta,
             latents=latents,
-            prompt_embeds=_repeat(prompt_embeds, num_images_per_prompt),
-            negative_prompt_embeds=_repeat(negative_prompt_embeds, num_images_per_prompt),
+            prompt_embeds=repeat_rows(prompt_embeds, num_images_per_prompt),
+            negative_prompt_embeds=repeat_rows(negative_prompt_embeds, num_images_per_prompt),
             clip_skip=clip_skip,
             cross_attention_kwargs=cross_attention_kwargs,
         )
-        final = self._drain(run, callback, callback_steps, callback_on_step_end)
-        images, flagged = self._output(final, hole, output_type)
+        final = self._drain(components, run, callback, callback_steps, callback_on_step_end)
+        images, flagged = self._output(components, final, hole, output_type)
         self.maybe_free_model_hooks()
         if not return_dict:
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
 
-    def _layouts(
-        self,
-        layout: Layout | list[Layout] | None,
-        phrases: list[str] | None,
-        boxes: list[list[float]] | None,
-    ) -> list[Layout]:
-        if layout is not None:
-            if phrases or boxes:
-                raise ValueError(
-                    "Give either a layout, or gligen_phrases and gligen_boxes, not both."
-                )
-            return [layout] if isinstance(layout, Layout) else list(layout)
-        return [Layout.from_lists(phrases or [], boxes or [])]
-
-    def _prompts(
-        self,
-        prompt: str | list[str] | None,
-        negative: str | list[str] | None,
-        prompt_embeds: Tensor | None,
-        num_layouts: int,
-    ) -> tuple[list[str], list[str]]:
-        if (prompt is None) == (prompt_embeds is None):
-            raise ValueError("Give either a prompt or prompt_embeds, not both and not neither.")
-        if isinstance(prompt, str):
-            prompts = [prompt] * num_layouts
-        elif prompt is not None:
-            prompts = list(prompt)
-        else:
-            prompts = [""] * len(cast("Tensor", prompt_embeds))
-        negatives = list(negative) if isinstance(negative, list) else [negative or ""]
-        if len(negatives) == 1:
-            negatives = negatives * len(prompts)
-        if len(negatives) != len(prompts):
-            raise ValueError(
-                f"There are {len(negatives)} negative prompts and {len(prompts)} prompts; give "
-                f"one for "
-                "all, or one for each."
-            )
-        return prompts, negatives
-
     def _drain(
         self,
-        run: _Run,
+        components: Components,
+        run: Run,
         callback: Callable[[int, int, Tensor], None] | None,
         callback_steps: int,
         callback_on_step_end: Callable[[Any, int, int, dict], dict] | None,
     ) -> Tensor:
         """Run the loop with a progress bar and callbacks; return the last latents."""
         self.interrupt = False
-        steps = self._denoise(run)
+        steps = run_steps(components, run)
         with self.progress_bar(total=run.num_steps) as bar:
             step = next(steps)
             while True:
@@ -435,184 +310,15 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
                 except StopIteration:
                     return latents
 
-    # ---------------------------------------------------------------- the steps of a run
-
-    def _denoise(self, run: _Run) -> Generator[Step, Tensor | None, None]:
-        """Encode, then denoise: text, regions, noise, loop."""
-        device = self._execution_device
-        layouts = run.layouts
-        if run.hole is not None:
-            layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
-        context, negative_context = self._encode_text(run, device)
-        tokens, null_tokens, grounded = self._encode_regions(layouts, device)
-        sampler = make_sampler(
-            run.sampler, self.scheduler, run.num_steps, device, run.generators, run.eta
-        )
-        noise = self._start_noise(run, device)
-        known, mask, extra_channels = self._encode_hole(run, device)
-        model = GuidedModel(
-            unet=self.unet,
-            context=context,
-            negative_context=negative_context,
-            guidance_scale=run.guidance_scale,
-            tokens=tokens,
-            null_tokens=null_tokens,
-            grounded=grounded,
-            extra_channels=extra_channels,
-            cross_attention_kwargs=run.cross_attention_kwargs,
-        )
-
-        def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
-            assert known is not None, "only a run with a hole blends"
-            assert mask is not None, "only a run with a hole blends"
-            fresh = randn_tensor(latents.shape, run.generators, device, latents.dtype)
-            return sampler.add_noise(known, fresh, index) * mask + latents * (1 - mask)
-
-        gates = gate_schedule(sampler.num_steps, run.schedule)
-        yield from denoise(model, sampler, noise, gates, keep_known if run.hole else None)
-
-    @torch.no_grad()
-    def _encode_text(self, run: _Run, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        def encode(prompts: list[str]) -> Tensor:
-            distinct = list(dict.fromkeys(prompts))
-            encoded = encode_prompts(self.tokenizer, self.text_encoder, distinct, run.clip_skip)
-            rows = torch.tensor([distinct.index(prompt) for prompt in prompts])
-            return encoded[rows.to(encoded.device)].to(device, self.unet.dtype)
-
-        context = encode(run.prompts) if run.prompt_embeds is None else run.prompt_embeds
-        context = context.to(device, self.unet.dtype)
-        if run.guidance_scale <= 1:
-            return context, None
-        negative = run.negative_prompt_embeds
-        negative = encode(run.negative_prompts) if negative is None else negative
-        return context, negative.to(device, self.unet.dtype)
-
-    @torch.no_grad()
-    def _encode_regions(
-        self, layouts: list[Layout], device: torch.device
-    ) -> tuple[Tensor | None, ...]:
-        """Return grounding tokens, null tokens, and which pictures are grounded at all.
-
-        A layout without regions means plain generation, so its gates stay shut; an inpainting hole
-        without phrases is filled on null tokens, as in the original.
-        """
-        has_regions = [bool(layout.grounded) for layout in layouts]
-        if any(has_regions) and not is_grounded(self.unet):
-            raise ValueError(
-                "The UNet has no grounding layers, so regions cannot be followed; load a GLIGEN "
-                "model, "
-                "or put an adapter on this base (gligen.loading.load_pipeline with base=...)."
-            )
-        is_inpainting = self.kind == "inpainting_text_box"
-        if not is_grounded(self.unet) or not (any(has_regions) or is_inpainting):
-            return None, None, None
-        encoded = encode_layouts(self.tokenizer, self.text_encoder, layouts)
-        tokenizer = self.unet.position_net
-        home = tokenizer.null_positive_feature.device  # elsewhere than `device` while offloaded
-        moved = BoxGrounding(
-            encoded.boxes.to(home), encoded.masks.to(home), encoded.phrase_features.to(home)
-        )
-        tokens = tokenizer.tokens(moved).to(device)
-        null_tokens = tokenizer.tokens(moved.null()).to(device)
-        if is_inpainting or all(has_regions):
-            return tokens, null_tokens, None
-        grounded = torch.tensor(has_regions, dtype=tokens.dtype, device=device)
-        return tokens, null_tokens, grounded[:, None, None]
-
-    def _start_noise(self, run: _Run, device: torch.device) -> Tensor:
-        factor = self.vae_scale_factor
-        shape = (run.num_images, self._num_channels, run.size[1] // factor, run.size[0] // factor)
-        if run.latents is None:
-            return randn_tensor(shape, run.generators, device, self.unet.dtype)
-        if tuple(run.latents.shape) != shape:
-            raise ValueError(
-                f"The latents have shape {tuple(run.latents.shape)}; this call needs {shape}."
-            )
-        return run.latents.to(device, self.unet.dtype)
-
-    @torch.no_grad()
-    def _encode_hole(self, run: _Run, device: torch.device) -> tuple[Tensor | None, ...]:
-        """Return the known latents, the mask (1 = keep), and the UNet's five extra channels."""
-        if run.hole is None:
-            return None, None, None
-        area = picture_in_area(run.hole.picture, run.hole.area)
-        pixels = self.image_processor.preprocess(area).to(device, self.vae.dtype)
-        # The mean of the posterior: a sample would spend the caller's randomness on invisible
-        # noise.
-        known = self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor
-        mask = latent_mask(hole_in_area(run.hole.mask, run.hole.area), *known.shape[2:])
-        mask = mask.to(device, self.unet.dtype)
-        known = known.to(self.unet.dtype)
-        extra = torch.cat([known * mask, mask], dim=1).expand(run.num_images, -1, -1, -1)
-        return known.expand(run.num_images, -1, -1, -1), mask, extra
-
-    def _plan_hole(
-        self, picture: Image.Image | None, mask: Image.Image | None, layout: Layout, feather: int
-    ) -> _Hole | None:
-        if picture is None:
-            if self.kind == "inpainting_text_box":
-                raise ValueError(
-                    "There is no picture to inpaint, and this model only repaints pictures; give "
-                    "one, "
-                    "or load a model of the generation kind."
-                )
-            return None
-        if self.kind != "inpainting_text_box":
-            raise ValueError(
-                "This model generates and cannot repaint a picture; load one of the inpainting "
-                "kind."
-            )
-        picture = picture.convert("RGB")
-        if mask is None and not layout.regions:
-            raise ValueError("There is no hole to repaint; give at least one box, or a mask.")
-        if mask is None:
-            mask = hole_from_boxes(layout.boxes, picture.size)
-        else:
-            check_mask(mask, picture.size)
-            mask = mask.convert("L")
-        grounded = [region.box for region in layout.grounded]
-        area = plan_work_area(picture.size, mask, self.image_size[0], self._area_multiple, grounded)
-        return _Hole(picture, mask, area, feather)
-
-    # ---------------------------------------------------------------- from latents to pictures
-
-    @torch.no_grad()
-    def _decode(self, latents: Tensor) -> Tensor:
-        """Decode latents to pictures in [-1, 1], shape [B, 3, H, W]."""
-        latents = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
-        return self.vae.decode(latents, return_dict=False)[0]
-
-    def _to_images(self, pixels: Tensor) -> list[Image.Image]:
-        """Turn pictures in [-1, 1] into RGB ones."""
-        return cast("list[Image.Image]", self.image_processor.postprocess(pixels))
-
-    def _finish(self, pixels: Tensor, hole: _Hole | None) -> list[Image.Image]:
-        images = self._to_images(pixels)
-        if hole is None:
-            return images
-        return [
-            composite(hole.picture, image, hole.area, hole.mask, hole.feather) for image in images
-        ]
-
-    def _output(self, latents: Tensor, hole: _Hole | None, output_type: str) -> tuple[Any, Any]:
+    def _output(
+        self, components: Components, latents: Tensor, hole: Hole | None, output_type: str
+    ) -> tuple[Any, list[bool] | None]:
         """Return the pictures in the asked-for form, and the safety checker's verdicts."""
         if output_type == "latent":
             return latents, None
-        images, flagged = self._finish(self._decode(latents), hole), None
+        images, flagged = finish(components, latents, hole), None
         if self.safety_checker is not None:
-            arrays = self.image_processor.pil_to_numpy(images)
-            inputs = self.feature_extractor(images, return_tensors="pt").to(latents.device)
-            arrays, flagged = self.safety_checker(
-                images=arrays, clip_input=inputs.pixel_values.to(self.unet.dtype)
+            images, flagged = check_safety(
+                components, images, self.safety_checker, self.feature_extractor
             )
-            images = self.image_processor.numpy_to_pil(arrays)
-        if output_type == "pil":
-            return images, flagged
-        arrays = self.image_processor.pil_to_numpy(images)
-        return (
-            self.image_processor.numpy_to_pt(arrays) if output_type == "pt" else arrays
-        ), flagged
-
-
-def _repeat(embeds: Tensor | None, times: int) -> Tensor | None:
-    return None if embeds is None else embeds.repeat_interleave(times, dim=0)
+        return in_form(components, images, output_type), flagged

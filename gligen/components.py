@@ -1,0 +1,53 @@
+"""The models that a run uses, and what can be read off them."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+
+@dataclass(frozen=True)
+class Components:
+    """A pipeline's models during one call."""
+
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    unet: UNet2DConditionModel
+    scheduler: SchedulerMixin
+    image_processor: VaeImageProcessor
+    device: torch.device  # where the models compute, also while they are offloaded elsewhere
+
+    @property
+    def kind(self) -> str:
+        """What the UNet was trained for: "generation_text_box" or "inpainting_text_box"."""
+        task = "generation" if self.num_channels == self.unet.config.in_channels else "inpainting"
+        return f"{task}_text_box"
+
+    @property
+    def is_inpainting(self) -> bool:
+        """Whether the UNet repaints pictures."""
+        return self.kind.startswith("inpainting")
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the latents."""
+        return self.unet.config.out_channels
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels of the picture along one side of a latent."""
+        return self.image_processor.config["vae_scale_factor"]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height in pixels that the model was trained at."""
+        side = self.unet.config.sample_size * self.pixels_per_latent
+        return side, side
+
+    @property
+    def area_multiple(self) -> int:
+        """Pixels; sides that are multiples of it pass through every level of the UNet evenly."""
+        return self.pixels_per_latent * 2 ** (len(self.unet.config.block_out_channels) - 1)
