@@ -31,7 +31,7 @@ def serve(service, flags: Flags) -> int:
     card = service.card
     print(f"Model: {card.name} on {card.device}. {card.reason}", *card.notes, sep="\n", flush=True)
     serving, share_note = serving_of(flags)
-    page = build_app(service, default_options(flags, card.name), flags.folder)
+    page = build_app(service, default_options(flags), flags.folder)
     try:
         _, local, public = page.launch(**launch_options(serving), prevent_thread_lock=True)
     except OSError:

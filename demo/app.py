@@ -11,7 +11,14 @@ from starlette.middleware import Middleware
 from demo import api
 from demo.handlers import Options
 from demo.headers import SafeHeaders
-from demo.service import GENERATION, INPAINTING, ModelCard, PictureService
+from demo.service import (
+    GENERATION,
+    IMAGE_GENERATION,
+    IMAGE_INPAINTING,
+    INPAINTING,
+    ModelCard,
+    PictureService,
+)
 from demo.session import StopSignals
 from demo.tabs import absent, generate, inpaint
 from demo.tabs.running import Workshop
@@ -50,9 +57,11 @@ def build_app(
         _build_header(service.card)
         with gr.Tabs():
             with gr.Tab("Generate", id="generate"):
-                _build_tab(GENERATION, "Generating pictures", generate.build, workshop)
+                kinds = (GENERATION, IMAGE_GENERATION)
+                _build_tab(kinds, "Generating pictures", generate.build, workshop)
             with gr.Tab("Inpaint", id="inpaint"):
-                _build_tab(INPAINTING, "Inpainting", inpaint.build, workshop)
+                kinds = (INPAINTING, IMAGE_INPAINTING)
+                _build_tab(kinds, "Inpainting", inpaint.build, workshop)
         api.build(workshop)
 
         def leave(request: gr.Request) -> None:
@@ -63,11 +72,13 @@ def build_app(
     return page
 
 
-def _build_tab(kind: str, what: str, build, workshop: Workshop) -> None:
-    if workshop.service.card.has(kind):
+def _build_tab(kinds: tuple[str, ...], what: str, build, workshop: Workshop) -> None:
+    """Build a tab if one of the kinds that it works with is loaded."""
+    card = workshop.service.card
+    if any(card.has(kind) for kind in kinds):
         build(workshop)
     else:
-        absent.build(kind, what, workshop.service.card)
+        absent.build(kinds, what, card)
 
 
 def _build_header(card: ModelCard) -> None:

@@ -5,10 +5,29 @@ Nothing heavy is imported here, so that `--help` and a wrong flag answer at once
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# By kind, the flag that loads it and what it does.
+LOADS = {
+    "generation_text_box": ("--load-text-box-generation", "boxes with phrases"),
+    "inpainting_text_box": ("--load-text-box-inpainting", "repainting parts of a photo"),
+    "generation_text_image_box": (
+        "--load-text-image-box-generation",
+        "boxes with phrases and reference pictures, and style",
+    ),
+    "inpainting_text_image_box": (
+        "--load-text-image-box-inpainting",
+        "repainting parts of a photo, with reference pictures",
+    ),
+    "keypoint": ("--load-keypoint", "people placed by their joints"),
+    "hed": ("--load-hed", "pictures from a map of soft edges"),
+    "canny": ("--load-canny", "pictures from Canny edges"),
+    "depth": ("--load-depth", "pictures from a depth map"),
+    "normal": ("--load-normal", "pictures from a map of surface normals"),
+    "semantic": ("--load-semantic", "pictures from a map of classes"),
+}
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -18,9 +37,7 @@ class Flags:
 
     model: str  # auto, embedded, official, a path or a hub id
     base: str | None  # a Stable Diffusion 1.x model to put the new layers on
-    load_generation: bool | None  # None: not said
-    load_inpainting: bool | None
-    load_text_image: bool | None
+    load: Mapping[str, bool | None]  # by kind; None: not said
     guidance_scale: float  # first value on the page
     alpha_scale: float  # 1: grounding as trained, 0: none
     preset: str  # exact or fast: first values of sampler and steps
@@ -40,9 +57,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
     return Flags(
         model=given.model,
         base=given.base or given.official_ckpt,
-        load_generation=given.load_text_box_generation,
-        load_inpainting=given.load_text_box_inpainting,
-        load_text_image=given.load_text_image_box_generation,
+        load={kind: getattr(given, kind) for kind in LOADS},
         guidance_scale=given.guidance_scale,
         alpha_scale=given.alpha_scale,
         preset=given.preset,
@@ -76,16 +91,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--base", help="Stable Diffusion 1.x model for the new layers: path or hub id"
     )
     models.add_argument("--official_ckpt", metavar="PATH", help="the original's name for --base")
-    for name, what in (
-        ("--load-text-box-generation", "boxes with phrases (default: True)"),
-        (
-            "--load-text-box-inpainting",
-            "repainting parts of a photo (default: False; on the embedded model True)",
-        ),
-        ("--load-text-image-box-generation", "boxes with reference pictures (default: False)"),
-    ):
-        models.add_argument(
-            name, type=true_or_false, default=None, metavar="{True,False}", help=f"load {what}"
+    loads = parser.add_argument_group(
+        "kinds to load",
+        "Left out: boxes with phrases of the official model, and of any other model all that it "
+        "holds.",
+    )
+    for kind, (name, what) in LOADS.items():
+        default = "True" if kind == "generation_text_box" else "False"
+        loads.add_argument(
+            name,
+            dest=kind,
+            type=true_or_false,
+            metavar="{True,False}",
+            help=f"load {what} (official model: default {default})",
         )
     models.add_argument("--device", help="cpu, cuda, cuda:1, mps; left out: the fastest there is")
     models.add_argument("--dtype", choices=DTYPES, help="left out: float16 on CUDA, else float32")

@@ -3,14 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from PIL import Image
 
 from demo.components.canvas import Drawing
-from demo.service import INPAINTING, PictureService
+from demo.service import FLAGS, ModelCard, PictureService
 from gligen.images import contact_sheet, open_picture
+from gligen.kinds import check_layout, kind_named
+from gligen.layout import Layout
 from gligen.request import Request, Result
 
 MAX_PAGE_IMAGES = 4
@@ -27,7 +29,7 @@ class Options:
 
     prompt: str = ""
     negative_prompt: str = ""
-    tau: float = 0.3  # share of steps with grounding
+    tau: float | None = None  # share of steps with grounding; None: the usual one of the kind
     shares: tuple[float, float, float] | None = None  # full, decay, off; replaces tau
     guidance_scale: float = 7.5
     num_inference_steps: int = 50
@@ -37,6 +39,17 @@ class Options:
     append_grounding: bool = False
     mask_feather: int = 0  # pixels of the photo
     repaint: Repaint = "auto"  # auto: the painted mask if there is one, else the boxes
+    style_box: str = "official"  # where the style token stands, as in gligen.request.STYLE_BOXES
+    crop_references: bool = False  # centre-crop reference pictures instead of squashing them
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for, before it is checked as a whole."""
+
+    kind: str  # of the model that answers
+    options: Options
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,46 @@ class Finished:
     result: Result
 
 
+def choose_kind(card: ModelCard, task: str, layout: Layout) -> str:
+    """Return the kind that answers a layout of regions: with pictures the text-image one.
+
+    Args:
+        card: says which kinds are loaded.
+        task: "generation" or "inpainting".
+        layout: the visible regions, and the style picture.
+
+    Raises:
+        ValueError: no loaded kind can follow the layout; the sentence names the flag.
+    """
+    words, pictures = f"{task}_text_box", f"{task}_text_image_box"
+    has_pictures = layout.style is not None or any(r.image is not None for r in layout)
+    if has_pictures and not card.has(pictures):
+        raise ValueError(
+            "Reference pictures and a style picture need the model for them, which is not loaded; "
+            f"start the app with {FLAGS[pictures]}, or remove the pictures."
+        )
+    if has_pictures or (card.has(pictures) and not card.has(words)):
+        return pictures
+    return words
+
+
+def request_for(card: ModelCard, asked: Asked) -> Request:
+    """Check what was asked for and return the request.
+
+    Raises:
+        ValueError: the kind is not loaded, or something breaks a rule; see `build_request`.
+        TypeError: a setting has the wrong type.
+    """
+    if not card.has(asked.kind):
+        raise ValueError(
+            f"The model of kind {asked.kind} is not loaded; start the app with {FLAGS[asked.kind]}."
+        )
+    options = asked.options
+    if options.tau is None:
+        options = replace(options, tau=card.tau(asked.kind))
+    return build_request(options, asked.drawing, asked.kind)
+
+
 def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
     """Turn the page's settings and drawing into a request.
 
@@ -76,8 +129,11 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
             f"The number of samples is {options.num_images}; the page makes 1 to {MAX_PAGE_IMAGES} "
             "at a time."
         )
+    model = kind_named(kind)
+    check_layout(drawing.layout, model)
+    tau = model.usual_tau if options.tau is None else options.tau
     photo, mask = None, None
-    if kind == INPAINTING:
+    if model.is_inpainting:
         photo = _open_photo(drawing)
         mask = _choose_mask(options.repaint, drawing, photo.size)
     return Request(
@@ -87,13 +143,15 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         num_images=options.num_images,
         num_inference_steps=options.num_inference_steps,
         guidance_scale=options.guidance_scale,
-        gate_schedule=options.tau if options.shares is None else options.shares,
+        gate_schedule=tau if options.shares is None else options.shares,
         sampler=options.sampler,
         seed=options.seed,
         append_grounding=options.append_grounding,
         inpaint_image=photo,
         inpaint_mask=mask,
         mask_feather=options.mask_feather,
+        style_box=options.style_box,
+        crop_references=options.crop_references,
     )
 
 

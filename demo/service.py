@@ -6,18 +6,20 @@ from typing import Protocol
 
 from PIL import Image
 
+from demo.flags import LOADS
+from gligen.kinds import kind_named
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request, Result
 from gligen.sampling import Step
 
 GENERATION = "generation_text_box"
 INPAINTING = "inpainting_text_box"
+IMAGE_GENERATION = "generation_text_image_box"
+IMAGE_INPAINTING = "inpainting_text_image_box"
+KEYPOINT = "keypoint"
 
-# The flag that loads each kind, named where a tab has to do without it.
-FLAGS = {
-    GENERATION: "--load-text-box-generation True",
-    INPAINTING: "--load-text-box-inpainting True",
-}
+# As it is written to load the kind, named where a tab has to do without it.
+FLAGS = {kind: f"{flag} True" for kind, (flag, _) in LOADS.items()}
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,15 @@ class ModelCard:
         default_factory=dict
     )  # kind -> width, height
     notes: tuple[str, ...] = ()  # further sentences for the page
+    taus: Mapping[str, float] = field(default_factory=dict)  # by kind, where not the usual one
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""
         return kind in self.image_sizes
+
+    def tau(self, kind: str) -> float:
+        """Return the share of the steps that follow the grounding unless a person says another."""
+        return self.taus.get(kind, kind_named(kind).usual_tau)
 
 
 class PictureService(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from demo.app import Serving
 from demo.flags import Flags
 from demo.handlers import Options
-from demo.service import GENERATION, INPAINTING, LocalService, ModelCard
+from demo.service import GENERATION, LocalService, ModelCard
 from gligen.loading import EMBEDDED, OFFICIAL, choose_device, load_pipelines
 from gligen.pipeline import GligenPipeline
 
@@ -56,6 +56,8 @@ def load_service(flags: Flags) -> LocalService:
         device=str(device),
         image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
         notes=tuple(_notes(flags, pipelines)),
+        # This model keeps to its grounding better when it acts in every step.
+        taus=dict.fromkeys(pipelines, 1.0) if choice.source == EMBEDDED else {},
     )
     return LocalService(pipelines, card)
 
@@ -76,40 +78,29 @@ def choose_model(flags: Flags, has_cuda: bool) -> Choice:
 
 def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
     """Load the kinds that the flags ask for, or leave open and the source holds."""
-    said = {GENERATION: flags.load_generation, INPAINTING: flags.load_inpainting}
     if source == OFFICIAL:
-        # As in the original: generation unless it is refused, inpainting when it is asked for.
-        kinds = [kind for kind in said if said[kind] or (said[kind] is None and kind == GENERATION)]
+        # As in the original: generation unless it is refused, all others when they are asked for.
+        kinds = [k for k, said in flags.load.items() if said or (said is None and k == GENERATION)]
     else:
-        kinds = None if any(value is not False for value in said.values()) else []
+        kinds = None if any(said is not False for said in flags.load.values()) else []
     if kinds == []:
         return {}
     found = load_pipelines(source, kinds, flags.base, flags.device, flags.dtype)
-    return {kind: pipeline for kind, pipeline in found.items() if said[kind] is not False}
+    return {kind: pipe for kind, pipe in found.items() if flags.load.get(kind) is not False}
 
 
 def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
-    notes = []
-    for kind, wanted in ((GENERATION, flags.load_generation), (INPAINTING, flags.load_inpainting)):
-        if wanted and kind not in pipelines:
-            notes.append(f"This model does not hold {kind.replace('_', ' ')}, which was asked for.")
-    if flags.load_text_image:
-        notes.append(
-            "Boxes with reference pictures (--load-text-image-box-generation) are not part of this "
-            "version; everything else works."
-        )
-    return notes
+    missing = [kind for kind, said in flags.load.items() if said and kind not in pipelines]
+    return [
+        f"This model does not hold {kind}, which was asked for; name one that does with --model."
+        for kind in missing
+    ]
 
 
-def default_options(flags: Flags, model: str = "") -> Options:
-    """Return the first values of the page's settings.
-
-    The embedded model keeps its boxes better with grounding in every step: there tau starts at 1.
-    """
+def default_options(flags: Flags) -> Options:
+    """Return the first values of the page's settings."""
     fast = {"sampler": "dpm++", "num_inference_steps": 20} if flags.preset == "fast" else {}
-    tau = 1.0 if model == EMBEDDED else Options().tau
-    if not flags.alpha_scale:
-        tau = 0.0
+    tau = None if flags.alpha_scale else 0.0
     return Options(guidance_scale=flags.guidance_scale, tau=tau, **fast)
 
 

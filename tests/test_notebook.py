@@ -41,8 +41,8 @@ def test_the_last_cell_alone_starts_the_app_with_flags_that_it_knows():
     python, script, *arguments = shlex.split(cells[-1].source.removeprefix("!"))
     assert (python, script) == ("python", "app.py")
     flags = parse_flags(arguments)
-    assert flags.load_inpainting
-    assert flags.load_text_image
+    assert flags.load["inpainting_text_box"]
+    assert flags.load["generation_text_image_box"]
 
 
 @pytest.mark.slow

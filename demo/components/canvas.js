@@ -9,8 +9,6 @@ const trail = one(".ink polyline");
 const hintLine = one(".hint");
 const fileInput = one(".drop input");
 const takesPhoto = Boolean(props.takes_photo);
-const MAX_FILE_BYTES = props.max_file_bytes;
-const MAX_PIXELS = props.max_pixels;
 
 const model = createModel();
 const page = { mode: "box", photo: null, width: props.width, height: props.height, photoTurn: 0 };
@@ -22,7 +20,10 @@ const actions = {
   toggle(id) { change(() => { const region = find(id); region.visible = !region.visible; }); },
   duplicate(id) {
     if (isFull()) return;
-    change(() => { const from = find(id); addRegion(model, moved(from.box, 0.04, 0.04), from.phrase); });
+    change(() => {
+      const { box, phrase, image, thumb } = find(id);
+      Object.assign(addRegion(model, moved(box, 0.04, 0.04), phrase), { image, thumb });
+    });
   },
   raise(id) {
     change(() => {
@@ -30,6 +31,17 @@ const actions = {
       if (index > 0) model.regions.splice(index - 1, 0, ...model.regions.splice(index, 1));
     });
   },
+  async choosePicture(id, file) {
+    const picture = file && await readPicture(file, say);
+    if (!picture) return;
+    say("Uploading the picture...");
+    const stored = await storePicture(file, say);
+    const region = find(id);
+    if (!stored || !region) return;
+    change(() => { region.image = stored; region.thumb = picture.address; });
+    say("Box " + (model.regions.indexOf(region) + 1) + " shows what is on the picture; a name may be added.");
+  },
+  removePicture(id) { change(() => { find(id).image = find(id).thumb = null; }); },
   bindLabel(input, id) {
     let before = null;
     input.addEventListener("pointerdown", (event) => { event.stopPropagation(); model.selected = id; });
@@ -74,6 +86,7 @@ function isFull() {
 function emit() {
   props.value = {
     regions: model.regions.map(({ phrase, box, visible }) => ({ phrase, box, visible })),
+    pictures: model.regions.map((region) => region.image || null),
     pending: [...model.pending],
     photo: page.photo,
     mask: page.mask ?? null,
@@ -286,99 +299,16 @@ instruction.addEventListener("blur", () => {
   redraw();
 });
 
-// ---- photo -----------------------------------------------------------------------------------------
-
-function forgetDrawing() {
-  Object.assign(model, createModel());
-  refreshMask();
-}
-
-function setPhoto(file, address, width, height) {
-  page.photo = file;
-  page.width = width;
-  page.height = height;
-  if (photo.src.startsWith("blob:") && photo.src !== address) URL.revokeObjectURL(photo.src);
-  if (address) photo.src = address;
-  else photo.removeAttribute("src");
-  showPhoto(Boolean(address));
-}
-
-function showPhoto(isShown) {
-  photo.hidden = !isShown;
-  surface.hidden = !isShown;
-  stage.classList.toggle("has-photo", isShown);
-  one(".drop").hidden = !takesPhoto || isShown;
-  one(".photo-tools").hidden = !takesPhoto || !isShown;
-  fitStage();
-  sizeMask(surface, page.width, page.height);
-  refreshMask();
-  redraw();
-}
-
-// A tall photo is shown no higher than 75 % of the window; its aspect is kept.
-function fitStage() {
-  stage.style.aspectRatio = page.width + " / " + page.height;
-  stage.style.maxWidth = page.height > page.width ? "calc(75vh * " + page.width / page.height + ")" : "";
-}
-
-async function takePhoto(file) {
-  if (!file) return;
-  if (file.size > MAX_FILE_BYTES) {
-    say("The file has " + Math.round(file.size / 1e6) + " MB; the limit is " + Math.round(MAX_FILE_BYTES / 1e6) + " MB. Save it smaller and try again.", true);
-    return;
-  }
-  const turn = ++page.photoTurn;
-  const address = URL.createObjectURL(file);
-  const probe = new Image();
-  probe.src = address;
-  try { await probe.decode(); } catch {
-    say("This file cannot be read as a picture. Use a JPEG, PNG or WebP file.", true);
-    URL.revokeObjectURL(address);
-    return;
-  }
-  const [width, height] = [probe.naturalWidth, probe.naturalHeight];
-  if (width * height > MAX_PIXELS) {
-    say("The picture has " + width + " x " + height + " pixels (" + (width * height / 1e6).toFixed(0) + " megapixels); the limit is " + MAX_PIXELS / 1e6 + " megapixels. Scale it down and try again.", true);
-    URL.revokeObjectURL(address);
-    return;
-  }
-  say("Uploading the photo...");
-  try {
-    const stored = await upload(file);
-    if (turn !== page.photoTurn) return;
-    forgetDrawing();
-    setPhoto({ path: stored.path, orig_name: file.name, mime_type: file.type, meta: { _type: "gradio.FileData" } }, address, width, height);
-    emit();
-    say("Photo of " + width + " x " + height + " pixels. Draw a box or paint a mask where it may change.");
-  } catch (error) {
-    say("The upload failed (" + error.message + "). Try again, or use a smaller file.", true);
-  }
-}
-
-if (takesPhoto) {
-  fileInput.addEventListener("change", () => { takePhoto(fileInput.files[0]); fileInput.value = ""; });
-  stage.addEventListener("dragover", (event) => { event.preventDefault(); stage.classList.add("dropping"); });
-  stage.addEventListener("dragleave", () => stage.classList.remove("dropping"));
-  stage.addEventListener("drop", (event) => {
-    event.preventDefault();
-    stage.classList.remove("dropping");
-    takePhoto(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files || [])].find((entry) => entry.type.startsWith("image/"));
-    if (file && element.isConnected && element.offsetParent) takePhoto(file);
-  });
-}
-
 // ---- values set from Python ------------------------------------------------------------------------
 
 function receive() {
   const value = props.value || {};
   forgetDrawing();
-  for (const region of value.regions || []) {
-    addRegion(model, region.box, region.phrase);
-    model.regions.at(-1).visible = region.visible !== false;
-  }
+  (value.regions || []).forEach((region, index) => {
+    const image = (value.pictures || [])[index] || null;
+    const visible = region.visible !== false;
+    Object.assign(addRegion(model, region.box, region.phrase), { visible, image, thumb: image && image.url });
+  });
   model.selected = null;
   model.pending = [...(value.pending || [])];
   page.photoTurn++;
@@ -388,6 +318,7 @@ function receive() {
 }
 
 element.querySelectorAll("[data-needs-photo]").forEach((node) => { node.hidden = !takesPhoto; });
+if (takesPhoto) listenForPhotos();
 watch("value", receive);
 receive();
 setMode("box");

@@ -18,6 +18,7 @@ from PIL import Image
 
 from demo.components import assets
 from demo.components.palette import TINTS
+from demo.components.pictures import read_reference
 from gligen.images import MAX_PIXELS
 from gligen.layout import MAX_REGIONS, Layout, Region, check_box
 
@@ -30,9 +31,12 @@ _MASK_PREFIX = "data:image/png;base64,"
 
 
 class CanvasData(GradioModel):
-    """What travels between page and server; `read_drawing` checks all but the file."""
+    """What travels between page and server; `read_drawing` checks all but the files."""
 
     regions: Any = ()
+    # Reference pictures of the regions, by position. Not inside them: files are checked where they
+    # are declared.
+    pictures: tuple[FileData | None, ...] = ()
     pending: Any = ()
     photo: FileData | None = None
     mask: Any = None
@@ -73,7 +77,12 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
             f"The canvas has {len(entries)} boxes; the model has slots for {MAX_REGIONS}. "
             f"Delete {len(entries) - MAX_REGIONS} of them."
         )
-    regions = [_read_region(entry, number) for number, entry in enumerate(entries, start=1)]
+    pictures = _list(fields.get("pictures"), "pictures")
+    pictures += [None] * (len(entries) - len(pictures))
+    regions = [
+        _read_region(entry, picture, number)
+        for number, (entry, picture) in enumerate(zip(entries, pictures, strict=False), start=1)
+    ]
     pending = [
         str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")
     ]
@@ -95,7 +104,7 @@ def _list(value: Any, name: str) -> list[Any]:
     return list(value)
 
 
-def _read_region(entry: Any, number: int) -> tuple[Region, bool]:
+def _read_region(entry: Any, picture: Any, number: int) -> tuple[Region, bool]:
     if not isinstance(entry, dict):
         raise TypeError(f"Box {number} is {entry!r}; it must be an object with phrase and box.")
     phrase = entry.get("phrase", "")
@@ -107,7 +116,9 @@ def _read_region(entry: Any, number: int) -> tuple[Region, bool]:
             f"{MAX_PHRASE_LENGTH}. Shorten it."
         )
     box = check_box(entry.get("box"), f"Box {number} ({phrase!r})")
-    return Region(phrase, box), entry.get("visible", True) is not False
+    is_visible = entry.get("visible", True) is not False
+    image = read_reference(picture, f"box {number}") if is_visible else None
+    return Region(phrase, box, image), is_visible
 
 
 def _read_mask(text: Any) -> Image.Image | None:
@@ -140,6 +151,7 @@ class Canvas(gr.HTML):
         width: pixels of the picture drawn on while there is no photo; only the ratio matters.
         height: as `width`.
         takes_photo: whether a photo can be uploaded and a mask painted.
+        takes_pictures: whether boxes can have reference pictures.
         value: the drawing shown first.
     """
 
@@ -153,6 +165,7 @@ class Canvas(gr.HTML):
         width: int = 512,
         height: int = 512,
         takes_photo: bool = False,
+        takes_pictures: bool = False,
         **gradio_options: Any,
     ):
         self._size = (width, height)
@@ -162,13 +175,19 @@ class Canvas(gr.HTML):
             html_template=assets.read("canvas.html"),
             css_template=assets.read("canvas.css"),
             js_on_load=assets.read(
-                "canvas_model.js", "canvas_mask.js", "canvas_view.js", "canvas.js"
+                "canvas_model.js",
+                "canvas_mask.js",
+                "canvas_view.js",
+                "files.js",
+                "canvas_photo.js",
+                "canvas.js",
             ),
             apply_default_css=False,
             name=name,
             width=width,
             height=height,
             takes_photo=takes_photo,
+            takes_pictures=takes_pictures,
             max_file_bytes=MAX_FILE_BYTES,
             max_pixels=MAX_PIXELS,
             tints=TINTS,
@@ -189,16 +208,25 @@ class Canvas(gr.HTML):
         (width, height), photo = self._size, None
         if isinstance(value.photo, Image.Image):
             width, height = value.photo.size
-            photo = FileData(path=save_pil_to_cache(value.photo, self.GRADIO_CACHE, format="png"))
+            photo = self._stored(value.photo)
         elif value.photo is not None:
             raise TypeError("A photo set from Python must be a picture, not a path.")
         regions = [
             {"phrase": region.phrase, "box": list(region.box), "visible": True}
             for region in value.layout
         ]
+        pictures = tuple(r.image and self._stored(r.image) for r in value.layout)
         return CanvasData(
-            regions=regions, pending=list(value.pending), photo=photo, width=width, height=height
+            regions=regions,
+            pictures=pictures,
+            pending=list(value.pending),
+            photo=photo,
+            width=width,
+            height=height,
         )
+
+    def _stored(self, picture: Image.Image) -> FileData:
+        return FileData(path=save_pil_to_cache(picture, self.GRADIO_CACHE, format="png"))
 
     def api_info(self) -> dict[str, Any]:
         """Describe the value for the list of endpoints."""

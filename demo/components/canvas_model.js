@@ -30,7 +30,7 @@ function travel(model, from, to) {
 
 // A new box takes the first phrase that was typed without a box, if there is one.
 function addRegion(model, box, phrase) {
-  const region = { id: model.nextId++, phrase: phrase ?? model.pending.shift() ?? "", box, visible: true };
+  const region = { id: model.nextId++, phrase: phrase ?? model.pending.shift() ?? "", box, visible: true, image: null, thumb: null };
   model.regions.push(region);
   model.selected = region.id;
   return region;

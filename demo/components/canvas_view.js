@@ -20,13 +20,14 @@ function makeBox(region, actions) {
   const label = make("input", "", { type: "text", placeholder: "name it", maxlength: 200, autocomplete: "off" });
   actions.bindLabel(label, region.id);
   tag.append(number, label);
-  box.append(tag);
+  const thumb = make("img", "thumb", { alt: "", draggable: "false" });
+  box.append(tag, thumb);
   for (const [edges, left, top] of HANDLES) {
     const handle = make("div", "handle", { "data-edges": edges });
     handle.style.cssText = "left:" + left + "%;top:" + top + "%;cursor:" + edges + "-resize";
     box.append(handle);
   }
-  return { box, number, label };
+  return { box, number, label, thumb };
 }
 
 function makeRow(region, actions) {
@@ -46,9 +47,40 @@ function makeRow(region, actions) {
   const copy = button("Copy", "Duplicate this box", () => actions.duplicate(region.id));
   const up = button("Up", "Move this box up in the list", () => actions.raise(region.id));
   const bin = button("Delete", "Delete this box", () => actions.remove(region.id));
-  row.append(chip, label, tools);
+  const picture = makePicture(region, actions);
+  tools.append(picture.choose, picture.remove);
+  row.append(chip, label, picture.thumb, tools);
   row.addEventListener("pointerdown", () => actions.select(region.id));
-  return { row, chip, label, eye, copy, up, bin };
+  return { row, chip, label, eye, copy, up, bin, picture };
+}
+
+// The reference picture of a row: a button that opens the file dialog, a thumbnail, and a way to take it away.
+function makePicture(region, actions) {
+  const thumb = make("img", "thumb", { alt: "" });
+  const choose = make("label", "choose", { title: "Show by a picture what goes into this box" });
+  const words = make("span", "");
+  const input = make("input", "", { type: "file", accept: "image/png,image/jpeg,image/webp" });
+  input.addEventListener("change", () => { actions.choosePicture(region.id, input.files[0]); input.value = ""; });
+  choose.append(words, input);
+  const remove = make("button", "", { type: "button", title: "Take the picture away" });
+  remove.textContent = "No picture";
+  remove.addEventListener("click", () => actions.removePicture(region.id));
+  return { thumb, choose, words, input, remove };
+}
+
+function placeThumb(thumb, region) {
+  thumb.hidden = !region.thumb;
+  if (region.thumb && thumb.getAttribute("src") !== region.thumb) thumb.src = region.thumb;
+}
+
+function placePicture(picture, region, number) {
+  placeThumb(picture.thumb, region);
+  picture.thumb.alt = "Picture of box " + number;
+  picture.choose.hidden = !props.takes_pictures;
+  picture.remove.hidden = !region.image;
+  picture.words.textContent = region.image ? "Other picture" : "Picture";
+  picture.input.setAttribute("aria-label", "Picture for box " + number);
+  picture.remove.setAttribute("aria-label", "Take the picture of box " + number + " away");
 }
 
 function placeBox(view, region, index, isSelected) {
@@ -57,6 +89,7 @@ function placeBox(view, region, index, isSelected) {
   view.box.classList.toggle("selected", isSelected);
   view.box.classList.toggle("off", !region.visible);
   view.number.textContent = index + 1;
+  placeThumb(view.thumb, region);
   view.label.setAttribute("aria-label", "Name of box " + (index + 1) + " on the canvas");
   setValue(view.label, region.phrase);
   view.label.style.width = clamp(view.label.value.length + 2, 8, 24) + "ch";
@@ -75,6 +108,7 @@ function placeRow(view, region, index, isSelected) {
   view.up.setAttribute("aria-label", "Move box " + (index + 1) + " up");
   view.up.disabled = index === 0;
   view.bin.setAttribute("aria-label", "Delete box " + (index + 1));
+  placePicture(view.picture, region, index + 1);
   setValue(view.label, region.phrase);
 }
 

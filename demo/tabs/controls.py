@@ -63,16 +63,25 @@ def build_prompt() -> tuple[gr.Textbox, gr.Checkbox]:
     return prompt, append
 
 
-def build_controls(prompt: gr.Textbox, append: gr.Checkbox, defaults: Options) -> Controls:
-    """Build the settings that go with a prompt; `defaults` gives the first values."""
+def build_controls(
+    prompt: gr.Textbox, append: gr.Checkbox, defaults: Options, usual_tau: float
+) -> Controls:
+    """Build the settings that go with a prompt.
+
+    Args:
+        prompt: from `build_prompt`.
+        append: from `build_prompt`.
+        defaults: gives the first values.
+        usual_tau: the first value of tau where `defaults` leaves it open.
+    """
     with gr.Row():
         tau = gr.Slider(
             0,
             1,
-            defaults.tau,
+            usual_tau if defaults.tau is None else defaults.tau,
             step=0.05,
             label="Scheduled sampling (tau)",
-            info="Share of the steps that obey the boxes",
+            info="Share of the steps that follow the grounding",
             min_width=150,
         )
         guidance = gr.Slider(

@@ -8,8 +8,10 @@ import gradio as gr
 
 from demo import examples
 from demo.components.canvas import Canvas
-from demo.service import GENERATION
+from demo.handlers import Asked, choose_kind
+from demo.service import GENERATION, IMAGE_GENERATION
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
+from demo.tabs.references import References, build_references, read_references
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_examples
 
@@ -22,24 +24,33 @@ class GenerateTab:
 
     canvas: Canvas
     controls: Controls
+    references: References
     buttons: RunButtons
 
 
 def build(workshop: Workshop) -> GenerateTab:
     """Build the tab and wire its events."""
-    width, height = workshop.service.card.image_sizes[GENERATION]
+    card = workshop.service.card
+    main = GENERATION if card.has(GENERATION) else IMAGE_GENERATION
+    width, height = card.image_sizes[main]
     prompt, append = build_prompt()
     with gr.Row(equal_height=False, elem_classes="tab-body"):
         with gr.Column(scale=7, min_width=340):
             sample_buttons = build_examples(examples.GENERATE, "generate")
-            canvas = Canvas(name="generate", width=width, height=height)
+            canvas = Canvas(
+                name="generate",
+                width=width,
+                height=height,
+                takes_pictures=card.has(IMAGE_GENERATION),
+            )
             with gr.Column(elem_classes="settings"):
-                controls = build_controls(prompt, append, workshop.defaults)
+                references = build_references(IMAGE_GENERATION, card, "generate")
+                controls = build_controls(prompt, append, workshop.defaults, card.tau(main))
         with gr.Column(scale=4, min_width=320):
             prompt.render()
             append.render()
             buttons = build_buttons("Generate", PLACEHOLDER, "generate")
-    tab = GenerateTab(canvas, controls, buttons)
+    tab = GenerateTab(canvas, controls, references, buttons)
     wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
     _wire_run(tab, workshop)
     return tab
@@ -50,12 +61,12 @@ def _wire_run(tab: GenerateTab, workshop: Workshop) -> None:
         return f"{request.session_hash}/generate"
 
     def run(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
-        def read():
-            return read_options(tab.controls, values), values[tab.canvas]
+        def read() -> Asked:
+            drawing, more = read_references(tab.references, values, values[tab.canvas])
+            kind = choose_kind(workshop.service.card, "generation", drawing.layout)
+            return Asked(kind, read_options(tab.controls, values, **more), drawing)
 
-        yield from run_request(
-            workshop, GENERATION, key(request), tab.buttons, tab.controls.seed, read
-        )
+        yield from run_request(workshop, key(request), tab.buttons, tab.controls.seed, read)
 
-    inputs = {tab.canvas, *tab.controls.inputs()}
+    inputs = {tab.canvas, *tab.controls.inputs(), *tab.references.inputs()}
     wire(tab.buttons, inputs, run, key, workshop.signals, tab.controls.seed)

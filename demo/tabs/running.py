@@ -13,15 +13,16 @@ from demo.components.progress import Notice, NoticeLine
 from demo.components.results import ResultView
 from demo.gallery import output_folder, write_gallery
 from demo.handlers import (
+    Asked,
     Finished,
     Options,
     Running,
     Stopped,
-    build_request,
     describe_request,
     describe_step,
     describe_wait,
     follow,
+    request_for,
 )
 from demo.service import PictureService
 from demo.session import StopSignals
@@ -123,24 +124,23 @@ def ready(buttons: RunButtons) -> dict[Any, Any]:
 
 def run_request(
     workshop: Workshop,
-    kind: str,
     key: str,
     buttons: RunButtons,
     seed: gr.Number,
-    read: Callable[[], tuple[Options, Drawing]],
+    read: Callable[[], Asked],
 ) -> Iterator[dict[Any, Any]]:
     """Make pictures and yield what the page shows; a fault becomes a sentence on the page."""
     signal = workshop.signals.signal(key)
     try:
-        options, drawing = read()
-        request = build_request(options, drawing, kind)
+        asked = read()
+        request = request_for(workshop.service.card, asked)
         if signal.is_set():
             yield {**ready(buttons), buttons.notice: Notice("Stopped before it began.")}
             return
         yield {buttons.notice: Notice("Starting...", "busy", share=0)}
-        for event in follow(workshop.service, kind, request, signal.is_set):
+        for event in follow(workshop.service, asked.kind, request, signal.is_set):
             if isinstance(event, Finished):
-                yield from _finished(event, drawing, workshop, buttons, seed)
+                yield from _finished(event, asked.drawing, workshop, buttons, seed)
             else:
                 yield _going(event, buttons)
     except (ValueError, TypeError) as error:

@@ -5,10 +5,11 @@ import io
 
 import gradio as gr
 import pytest
+from gradio.data_classes import FileData
 from PIL import Image
 
 from demo.components.canvas import MAX_MASK_SIDE, Canvas, CanvasData, Drawing, read_drawing
-from gligen.layout import Layout
+from gligen.layout import Layout, Region
 
 GOOD = {"phrase": "a dog", "box": [0.1, 0.2, 0.6, 0.9], "visible": True}
 
@@ -85,6 +86,66 @@ def test_mask_is_read_as_grey_levels():
     assert mask is not None
     assert mask.mode == "L"
     assert mask.tobytes() == painted.tobytes()
+
+
+def upload(path, size=(40, 20), colour="red") -> dict:
+    """Describe a stored file as Gradio does after it has checked it."""
+    Image.new("RGB", size, colour).save(path)
+    return FileData(path=str(path)).model_dump()
+
+
+def test_boxes_have_their_reference_pictures(tmp_path):
+    pictures = [None, upload(tmp_path / "a.png")]
+    nameless = {**GOOD, "phrase": ""}
+    layout = read_drawing({"regions": [GOOD, nameless], "pictures": pictures}).layout
+    assert [region.image is not None for region in layout] == [False, True]
+    assert layout.regions[1].is_grounded
+    assert layout.regions[1].image.getpixel((3, 3)) == (255, 0, 0)
+
+
+def test_a_data_address_is_a_picture_too_and_large_ones_shrink():
+    pictures = [address(Image.new("RGB", (3000, 1000), "blue"))]
+    (region,) = read_drawing({"regions": [GOOD], "pictures": pictures}).layout
+    assert region.image.size == (1024, 341)
+
+
+def test_pictures_of_hidden_boxes_are_not_even_opened(tmp_path):
+    hidden = {**GOOD, "visible": False}
+    pictures = [{**upload(tmp_path / "a.png"), "path": str(tmp_path / "gone.png")}]
+    assert read_drawing({"regions": [hidden], "pictures": pictures}).hidden == (1,)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "words"),
+    [
+        ({"path": "/etc/passwd"}, TypeError, "picture of box 1 must be an uploaded file"),
+        ({"path": "/etc/passwd", "meta": {"_type": "other"}}, TypeError, "uploaded file"),
+        ("/etc/passwd", TypeError, "uploaded file"),
+        ("http://example.org/a.png", TypeError, "uploaded file"),
+        (7, TypeError, "uploaded file"),
+        ("data:image/png;base64,%%%", ValueError, "not in base64"),
+        ("data:image/png;base64,aGVsbG8=", ValueError, "picture of box 1 cannot be used"),
+        ("data:image/png;base64," + "A" * 27_000_001, ValueError, "limit"),
+    ],
+)
+def test_refuses_bad_pictures_with_a_sentence(picture, error, words):
+    with pytest.raises(error, match=words):
+        read_drawing({"regions": [GOOD], "pictures": [picture]})
+
+
+def test_pictures_of_boxes_must_be_declared_files():
+    for pictures in ([{"path": "/etc/passwd"}], ["/etc/passwd"]):
+        forged = {"regions": [GOOD], "pictures": pictures}
+        with pytest.raises(ValueError, match="meta"):
+            CanvasData.model_validate(forged, context={"validate_meta": True})
+
+
+def test_a_picture_set_from_python_comes_back():
+    region = Region("sun", (0, 0, 1, 1), Image.new("RGB", (9, 7), "lime"))
+    data = Canvas(takes_pictures=True).postprocess(Drawing(Layout((region,))))
+    (back,) = read_drawing(data).layout
+    assert back.image.size == (9, 7)
+    assert back.image.getpixel((0, 0)) == (0, 255, 0)
 
 
 def test_a_drawing_set_from_python_comes_back_equal():

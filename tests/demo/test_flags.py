@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from demo import startup
-from demo.flags import parse_flags
+from demo.flags import LOADS, parse_flags
 from demo.handlers import Options
-from demo.service import GENERATION, INPAINTING
+from demo.service import GENERATION, IMAGE_GENERATION, INPAINTING, ModelCard
 from demo.startup import choose_model, default_options, serving_of
-from gligen.loading import EMBEDDED
+from gligen.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,19 +23,29 @@ def test_the_original_s_command_line_is_understood():
         "--folder samples --official_ckpt sd.ckpt"
     )
     flags = parse_flags(line.split())
-    assert (flags.load_generation, flags.load_inpainting, flags.load_text_image) == (
-        False,
-        True,
-        True,
-    )
+    assert flags.load[GENERATION] is False
+    assert flags.load[INPAINTING] is True
+    assert flags.load[IMAGE_GENERATION] is True
+    assert flags.load["canny"] is None
     assert flags.guidance_scale == 5
     assert flags.folder == Path("samples")
     assert flags.base == "sd.ckpt"
 
 
+def test_every_kind_has_a_flag_that_loads_it():
+    assert tuple(LOADS) == KINDS
+    for kind, (name, _) in LOADS.items():
+        flags = parse_flags([name, "True"])
+        assert [k for k, said in flags.load.items() if said] == [kind]
+        assert (
+            name == f"--load-{kind.removeprefix('generation_').replace('_', '-')}" or "box" in name
+        )
+
+
 def test_flags_that_are_left_out():
     flags = parse_flags([])
-    assert (flags.model, flags.load_generation, flags.share) == ("auto", None, None)
+    assert (flags.model, flags.share) == ("auto", None)
+    assert set(flags.load.values()) == {None}
     assert default_options(flags) == Options()
 
 
@@ -83,6 +93,8 @@ def test_auto_takes_the_embedded_model_without_cuda_and_says_why():
         ([], "official", [GENERATION]),
         (["--load-text-box-inpainting", "True"], "official", [GENERATION, INPAINTING]),
         (["--load-text-box-generation", "False"], "official", []),
+        (["--load-keypoint", "True", "--load-hed", "False"], "official", [GENERATION, "keypoint"]),
+        (["--load-canny", "True"], "some/folder", None),
     ],
 )
 def test_which_kinds_are_asked_for(monkeypatch, arguments, source, asked):
@@ -136,6 +148,13 @@ def test_a_missing_model_ends_with_status_2_and_a_sentence():
 
 
 def test_the_embedded_model_starts_with_grounding_in_every_step():
-    assert default_options(parse_flags([])).tau == 0.3
-    assert default_options(parse_flags([]), EMBEDDED).tau == 1.0
-    assert default_options(parse_flags(["--alpha_scale", "0"]), EMBEDDED).tau == 0.0
+    usual = ModelCard("official", "", "cuda")
+    assert [usual.tau(kind) for kind in (GENERATION, IMAGE_GENERATION, "canny")] == [0.3, 1.0, 0.9]
+    assert ModelCard("embedded", "", "cpu", taus={"canny": 1.0}).tau("canny") == 1.0
+    assert default_options(parse_flags([])).tau is None
+
+
+def test_a_kind_that_the_model_does_not_hold_is_said():
+    notes = startup._notes(parse_flags(["--load-keypoint", "True"]), {GENERATION: None})
+    assert len(notes) == 1
+    assert "keypoint" in notes[0]

@@ -1,29 +1,48 @@
 """What the buttons do, on a service without a model."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
 from demo.components.canvas import Drawing
 from demo.gallery import output_folder, write_gallery
 from demo.handlers import (
+    Asked,
     Finished,
     Options,
     Running,
     Stopped,
     arrange,
     build_request,
+    choose_kind,
     describe_request,
     describe_step,
     enlarge,
     follow,
+    request_for,
 )
-from demo.service import GENERATION, INPAINTING
-from gligen.layout import Layout
+from demo.service import (
+    FLAGS,
+    GENERATION,
+    IMAGE_GENERATION,
+    IMAGE_INPAINTING,
+    INPAINTING,
+    ModelCard,
+)
+from gligen.layout import Layout, Region
 from gligen.metadata import read_settings
 from gligen.request import Request
 from tests.demo.fake_service import FakeService
 
 LAYOUT = Layout.from_lists(["sun", "comet"], [(0, 0, 0.5, 0.5), (0.5, 0.5, 1, 1)])
+PICTURE = Image.new("RGB", (20, 10), "red")
+WITH_PICTURE = Layout((*LAYOUT.regions[:1], Region("", (0.5, 0.5, 1, 1), PICTURE)))
+ALL_BOX_KINDS = (GENERATION, INPAINTING, IMAGE_GENERATION, IMAGE_INPAINTING)
+
+
+def card_of(*kinds: str) -> ModelCard:
+    return ModelCard("fake", "", "cpu", dict.fromkeys(kinds, (64, 64)))
 
 
 def inpaint_drawing(tmp_path, **more) -> Drawing:
@@ -52,6 +71,49 @@ def test_settings_reach_the_request():
     assert request.layout == LAYOUT
 
 
+@pytest.mark.parametrize(
+    ("loaded", "layout", "kind"),
+    [
+        (ALL_BOX_KINDS, LAYOUT, GENERATION),
+        (ALL_BOX_KINDS, WITH_PICTURE, IMAGE_GENERATION),
+        (ALL_BOX_KINDS, Layout(LAYOUT.regions, style=PICTURE), IMAGE_GENERATION),
+        ((GENERATION,), LAYOUT, GENERATION),
+        ((IMAGE_GENERATION,), LAYOUT, IMAGE_GENERATION),
+        ((), LAYOUT, GENERATION),
+    ],
+)
+def test_pictures_are_answered_by_the_kind_that_reads_them(loaded, layout, kind):
+    assert choose_kind(card_of(*loaded), "generation", layout) == kind
+
+
+def test_inpainting_with_pictures_has_its_own_kind():
+    card = card_of(*ALL_BOX_KINDS)
+    assert choose_kind(card, "inpainting", WITH_PICTURE) == IMAGE_INPAINTING
+    assert choose_kind(card, "inpainting", LAYOUT) == INPAINTING
+    with pytest.raises(ValueError, match=FLAGS[IMAGE_INPAINTING]):
+        choose_kind(card_of(INPAINTING, IMAGE_GENERATION), "inpainting", WITH_PICTURE)
+
+
+def test_tau_is_the_usual_one_of_the_kind_unless_it_is_said():
+    card = card_of(*ALL_BOX_KINDS)
+    asked = Asked(IMAGE_GENERATION, Options(), Drawing(WITH_PICTURE))
+    assert request_for(card, asked).gate_schedule == 1.0
+    asked = Asked(GENERATION, Options(), Drawing(LAYOUT))
+    assert request_for(card, asked).gate_schedule == 0.3
+    assert request_for(replace(card, taus={GENERATION: 0.8}), asked).gate_schedule == 0.8
+    asked = Asked(GENERATION, Options(tau=0.5), Drawing(LAYOUT))
+    assert request_for(card, asked).gate_schedule == 0.5
+    with pytest.raises(ValueError, match=FLAGS[GENERATION]):
+        request_for(card_of(), asked)
+
+
+def test_how_pictures_are_used_reaches_the_request():
+    options = Options(style_box="space", crop_references=True)
+    request = build_request(options, Drawing(WITH_PICTURE), IMAGE_GENERATION)
+    assert (request.style_box, request.crop_references) == ("space", True)
+    assert request.layout.regions[1].image is PICTURE
+
+
 def test_an_empty_prompt_is_made_of_the_phrases():
     request = build_request(Options(), Drawing(LAYOUT), GENERATION)
     assert "sun" in request.full_prompt
@@ -76,6 +138,8 @@ def test_an_empty_prompt_is_made_of_the_phrases():
             "Region 1 has no phrase",
         ),
         (Options(), Drawing(LAYOUT), INPAINTING, "no photo"),
+        (Options(), Drawing(WITH_PICTURE), GENERATION, "Region 2 has a reference picture"),
+        (Options(style_box="here"), Drawing(WITH_PICTURE), IMAGE_GENERATION, "style box 'here'"),
     ],
 )
 def test_bad_settings_are_refused_with_a_sentence(options, drawing, kind, words):
@@ -213,7 +277,7 @@ def test_pictures_are_written_with_their_settings(tmp_path):
     assert [picture.caption for picture in gallery.pictures] == ["Seed 5", "Seed 6"]
     second = read_settings(gallery.pictures[1].file)
     assert second["seed"] == 6
-    assert second["regions"][0] == {"phrase": "sun", "box": [0, 0, 0.5, 0.5]}
+    assert second["regions"][0]["phrase"] == "sun"
     with (
         Image.open(gallery.pictures[0].file) as file,
         Image.open(gallery.pictures[0].shown) as shown,

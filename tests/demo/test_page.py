@@ -1,5 +1,6 @@
 """The served page over HTTP: named endpoints, headers, and faults that do not stop it."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -10,9 +11,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from demo.api import OPTION_TYPES, read_options
+from demo.calls import OPTION_TYPES, read_options
 from demo.handlers import Options
-from demo.service import FLAGS, GENERATION, INPAINTING
+from demo.service import FLAGS, GENERATION, IMAGE_GENERATION, INPAINTING
+from gligen.kinds import KINDS
 from gligen.metadata import read_settings
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
@@ -22,7 +24,7 @@ REGIONS = [{"phrase": "sun", "box": [0, 0, 0.5, 0.5]}, {"phrase": "sun", "box": 
 
 @pytest.fixture(scope="module")
 def service():
-    return FakeService()
+    return FakeService(KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,48 @@ def test_inpaint_takes_a_picture_and_a_mask(client, service, tmp_path):
     kind, request = service.requests[-1]
     assert kind == INPAINTING
     assert request.inpaint_mask.getextrema() == (255, 255)
+
+
+def test_regions_bring_pictures_as_files_or_as_data(client, service, tmp_path):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
+    Image.new("RGB", (9, 9), "blue").save(tmp_path / "b.png")
+    content = base64.b64encode((tmp_path / "b.png").read_bytes()).decode()
+    regions = [
+        {"phrase": "", "box": [0, 0, 0.5, 0.5], "image": handle_file(tmp_path / "a.png")},
+        {**REGIONS[1], "image": f"data:image/png;base64,{content}"},
+        {"phrase": "moon", "box": [0, 0.5, 0.5, 1]},
+    ]
+    options = {"crop_references": True, "num_inference_steps": 2}
+    _, details = client.predict("a sky", regions, options, api_name="/generate")
+    assert details["kind"] == IMAGE_GENERATION
+    kind, request = service.requests[-1]
+    assert kind == IMAGE_GENERATION
+    assert [r.image and r.image.getpixel((2, 2)) for r in request.layout] == [
+        (255, 0, 0),
+        (0, 0, 255),
+        None,
+    ]
+    assert request.crop_references
+    assert request.gate_schedule == 1.0
+
+
+def test_a_style_picture_is_answered_by_the_kind_that_reads_it(client, service, tmp_path):
+    Image.new("RGB", (40, 20), "teal").save(tmp_path / "style.png")
+    style = handle_file(tmp_path / "style.png")
+    client.predict("", REGIONS, {"style_box": "space"}, style, api_name="/generate")
+    kind, request = service.requests[-1]
+    assert kind == IMAGE_GENERATION
+    assert request.layout.style.size == (40, 20)
+    assert request.style_box == "space"
+    client.predict(style, "", REGIONS, None, None, style, api_name="/inpaint")
+    assert service.requests[-1][0] == "inpainting_text_image_box"
+
+
+def test_a_path_in_a_region_is_not_a_picture(client):
+    for image in ("/etc/passwd", {"path": "/etc/passwd"}):
+        regions = [{**REGIONS[0], "image": image}]
+        with pytest.raises(AppError, match="must be an uploaded file"):
+            client.predict("", regions, None, api_name="/generate")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +158,20 @@ def test_only_the_named_endpoints_are_public(client):
         "prompt",
         "regions",
         "options",
+        "style",
     ]
 
 
 def test_files_outside_the_uploads_cannot_be_named(address):
     body = {
-        "data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "", [], {}, None]
+        "data": [
+            {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+            "",
+            [],
+            {},
+            None,
+            None,
+        ]
     }
     request = urllib.request.Request(
         f"{address}gradio_api/call/inpaint",
@@ -135,6 +187,23 @@ def test_files_outside_the_uploads_cannot_be_named(address):
     with pytest.raises(urllib.error.HTTPError) as refusal:
         urllib.request.urlopen(f"{address}gradio_api/file=/etc/passwd")
     assert refusal.value.code == 403
+
+
+def test_a_marked_path_outside_the_uploads_is_refused(address):
+    file = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    body = {"data": ["", [{**REGIONS[0], "image": file}], {}, None]}
+    request = urllib.request.Request(
+        f"{address}gradio_api/call/generate",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{address}gradio_api/call/generate/{event}") as answer:
+        text = answer.read().decode()
+    # Refused before anything is opened, so that nothing is said about the file.
+    assert "event: error" in text
+    assert "hostname" not in text
 
 
 def test_headers_limit_what_the_page_may_do(address):
