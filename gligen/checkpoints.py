@@ -24,7 +24,8 @@ from gligen.conversion import (
     convert_unet_state,
     convert_vae_state,
 )
-from gligen.unet import add_grounding, is_grounding_key
+from gligen.tokenizers import MapTokenizer, downsampler_like, tokenizer_like
+from gligen.unet import add_grounding, add_map_input, is_grounding_key
 from gligen.weightfiles import WeightFile, read_weight_file
 
 # Kinds that run. The first convolution reads c latent channels (Stable Diffusion: 4); for
@@ -135,9 +136,7 @@ def input_channels(kind: str, latent_channels: int) -> int:
     return latent_channels if kind == "generation_text_box" else 2 * latent_channels + 1
 
 
-def build_unet(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], feature_width: int | None = None
-) -> UNet2DConditionModel:
+def build_unet(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> UNet2DConditionModel:
     """Build a UNet around existing tensors, with GLIGEN's layers where the state has them.
 
     The UNet's parameters share the memory of `state`: several UNets on one base cost one base.
@@ -145,19 +144,23 @@ def build_unet(
     Args:
         config: arguments of `UNet2DConditionModel`.
         state: weights under diffusers' names, those of the new layers included.
-        feature_width: width of the phrase features; None: as in `state`, or none at all.
 
     Raises:
         ValueError: a weight is missing, unexpected or of the wrong shape; the first few are named.
     """
-    if feature_width is None and TEXT_BOX_FEATURE in state:
-        feature_width = state[TEXT_BOX_FEATURE].shape[0]
     # Without memory: every parameter is replaced by a tensor of the state.
     with torch.device("meta"):
+        tokenizer = None
+        if any(key.startswith("position_net.") for key in state):
+            tokenizer = tokenizer_like(state)
         plain = {**config, "attention_type": "default"}
+        if isinstance(tokenizer, MapTokenizer):
+            plain["in_channels"] = config["out_channels"]
         unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(plain))
-        if feature_width is not None:
-            add_grounding(unet, feature_width)
+        if tokenizer is not None:
+            add_grounding(unet, tokenizer)
+        if isinstance(tokenizer, MapTokenizer):
+            add_map_input(unet, downsampler_like(state), "conv_in.base_weight" in state)
     check_shapes(unet.state_dict(), state)
     unet.load_state_dict(dict(state), strict=True, assign=True)
     return unet.requires_grad_(False).eval()
@@ -206,7 +209,7 @@ def apply_adapter(base: UNet2DConditionModel, adapter: Adapter) -> UNet2DConditi
         )
     config = {**base.config, "in_channels": channels}
     try:
-        return build_unet(config, state, adapter.feature_width)
+        return build_unet(config, state)
     except ValueError as error:
         raise ValueError(f"The adapter ({adapter.kind}) does not fit the base: {error}") from None
 

@@ -33,6 +33,7 @@ UNET_ENDS = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
     "position_net": "position_net",
+    "downsample_net": "downsample_net",
 }
 UNET_MIDDLE = {
     "middle_block.0": ("mid_block.resnets.0", RESNET),

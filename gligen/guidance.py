@@ -31,6 +31,7 @@ class GuidedModel:
     null_tokens: Float[Tensor, "B M D"] | None = None
     grounded: Float[Tensor, "B 1 1"] | None = None  # 0 switches the gates off for a picture
     extra_channels: Float[Tensor, "B e h w"] | None = None  # inpainting: known latents and mask
+    map_channels: Float[Tensor, "B e h w"] | None = None  # map kinds: only while gates are open
     cross_attention_kwargs: dict[str, Any] | None = None
 
     @torch.no_grad()
@@ -41,6 +42,9 @@ class GuidedModel:
         x = latents.to(self.context.dtype)
         if self.extra_channels is not None:
             x = torch.cat([x, self.extra_channels], dim=1)
+        # Once grounding is off the base alone goes on: its first convolution reads bare latents.
+        if self.map_channels is not None and gate_scale != 0:
+            x = torch.cat([x, self.map_channels], dim=1)
         if self.negative_context is None:
             return self._predict(x, timestep, self.context, self._grounding(gate_scale))
         context = torch.cat([self.negative_context, self.context])

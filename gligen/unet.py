@@ -1,14 +1,17 @@
 """Grounding put into a Stable Diffusion 1.x UNet, and one evaluation of it.
 
-What is added lives under two names, `*.fuser.*` and `position_net.*`; every other parameter is the
-base's and is never touched. Without grounding in a call the UNet is the plain one, bit for bit.
+What is added lives under `*.fuser.*`, `position_net.*` and, for the map kinds, `downsample_net.*`;
+their first convolution is replaced by a `FirstConvolution`, which keeps the base's own beside the
+trained one. Every other parameter is the base's and is never touched. Without grounding in a call
+the UNet is the plain one, bit for bit.
 
 Shapes: B batch, L text tokens, D token width, latents [B, channels, height, width].
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock, GatedSelfAttentionDense
 from diffusers.models.embeddings import GLIGENTextBoundingboxProjection
@@ -16,35 +19,170 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gligen.attention import GatedSelfAttention, Grounding
-from gligen.tokenizers import TextBoxTokenizer
+from gligen.kinds import (
+    GENERATION,
+    INPAINTING,
+    KEYPOINT,
+    KINDS,
+    MAP,
+    TEXT_BOX,
+    TEXT_IMAGE_BOX,
+    kind_named,
+)
+from gligen.tokenizers import (
+    KeypointTokenizer,
+    MapDownsampler,
+    MapTokenizer,
+    TextBoxTokenizer,
+    TextImageBoxTokenizer,
+    Tokenizer,
+)
+
+# A configuration says by this what a UNet is grounded on; the first two are diffusers' own words.
+ATTENTION_TYPES = {
+    TEXT_BOX: "gated",
+    TEXT_IMAGE_BOX: "gated-text-image",
+    KEYPOINT: "gated-keypoint",
+    MAP: "gated-map",
+}
+_KIND_ENTRY = "gligen_kind"  # of the configuration
+_MODALITIES: dict[type[nn.Module], str] = {
+    TextBoxTokenizer: TEXT_BOX,
+    TextImageBoxTokenizer: TEXT_IMAGE_BOX,
+    KeypointTokenizer: KEYPOINT,
+    MapTokenizer: MAP,
+}
+
+
+class FirstConvolution(nn.Conv2d):
+    """The trained first convolution of a map kind together with the base's.
+
+    Which of the two answers is decided by the input alone: with the map's channels the trained
+    one, with bare latents the base's. So nothing in the model changes when the map is dropped
+    partway through the denoising, as the original does by overwriting the weights.
+
+    Args:
+        in_channels: of the trained one, latents and map.
+        base_channels: of the base's, latents alone.
+        out_channels: of both.
+        has_base: False where the file at hand has the trained one alone, as the authors' files do;
+            then bare latents are an error.
+    """
+
+    def __init__(
+        self, in_channels: int, base_channels: int, out_channels: int, has_base: bool = True
+    ):
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+        self.base_channels = base_channels
+        weight, bias = torch.zeros(out_channels, base_channels, 3, 3), torch.zeros(out_channels)
+        self.register_parameter("base_weight", nn.Parameter(weight) if has_base else None)
+        self.register_parameter("base_bias", nn.Parameter(bias) if has_base else None)
+
+    def forward(self, x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C h w"]:
+        """Convolve the latents, with or without the map's channels.
+
+        Raises:
+            ValueError: bare latents, and the base's convolution is not there.
+        """
+        if x.shape[1] != self.base_channels:
+            return super().forward(x)
+        if self.base_weight is None:
+            raise ValueError(
+                "Without a map, and after tau, the model needs the first convolution of the base, "
+                "which its file does not hold; load it with a base (base=...), or set tau to 1."
+            )
+        return F.conv2d(x, self.base_weight, self.base_bias, padding=1)
 
 
 def is_grounding_key(key: str) -> bool:
-    """Whether a parameter of a grounded UNet is one that grounding added."""
-    return ".fuser." in key or key.startswith("position_net.")
+    """Whether a parameter of a grounded UNet is one that grounding added.
+
+    The trained first convolution of some kinds is not: it stands in the place of the base's.
+    """
+    return ".fuser." in key or key.startswith(("position_net.", "downsample_net."))
 
 
 def is_grounded(unet: UNet2DConditionModel) -> bool:
     """Whether the UNet carries this library's grounding layers."""
-    return isinstance(getattr(unet, "position_net", None), TextBoxTokenizer)
+    return isinstance(getattr(unet, "position_net", None), Tokenizer)
+
+
+def modality_of(unet: UNet2DConditionModel) -> str | None:
+    """Return the modality of a UNet's grounding layers, None where it has none."""
+    return _MODALITIES.get(type(getattr(unet, "position_net", None)))
+
+
+def possible_kinds(unet: UNet2DConditionModel) -> tuple[str, ...]:
+    """Return the kinds that a UNet can be of, by its layers; none for a plain one.
+
+    Canny and depth models have the same layers, so both are returned for either.
+    """
+    modality = modality_of(unet)
+    if modality is None:
+        return ()
+    task = GENERATION
+    if (
+        modality in (TEXT_BOX, TEXT_IMAGE_BOX)
+        and unet.config.in_channels > unet.config.out_channels
+    ):
+        task = INPAINTING
+    kinds = [k for k in map(kind_named, KINDS) if (k.modality, k.task) == (modality, task)]
+    if modality == MAP:
+        downsampler = cast("MapDownsampler", unet.downsample_net)
+        kinds = [
+            kind
+            for kind in kinds
+            if min(kind.map_channels, 4) == min(downsampler.in_channels, 4)
+            and (kind.name == "hed") == (downsampler.layers is None)
+        ]
+    return tuple(kind.name for kind in kinds)
+
+
+def kind_of(unet: UNet2DConditionModel) -> str:
+    """Return the kind of a UNet; for a plain one that of the text-box kinds with its task.
+
+    Where layers alone do not tell (canny or depth), `record_kind` does; else the first of them.
+    """
+    kinds = possible_kinds(unet)
+    if not kinds:
+        is_inpainting = unet.config.in_channels > unet.config.out_channels
+        return f"{INPAINTING if is_inpainting else GENERATION}_text_box"
+    recorded = unet.config.get(_KIND_ENTRY)
+    return recorded if recorded in kinds else kinds[0]
+
+
+def record_kind(unet: UNet2DConditionModel, kind: str) -> None:
+    """Note in the UNet's configuration of which of its possible kinds it is.
+
+    Raises:
+        ValueError: its layers are those of other kinds.
+    """
+    kinds = possible_kinds(unet)
+    if kind not in kinds:
+        raise ValueError(
+            f"The UNet is not of kind {kind!r}; by its layers it is "
+            f"{' or '.join(kinds) or 'a plain one'}."
+        )
+    if len(kinds) > 1:
+        unet.register_to_config(**{_KIND_ENTRY: kind})
 
 
 def add_grounding(
-    unet: UNet2DConditionModel, feature_width: int | None = None
+    unet: UNet2DConditionModel, tokenizer: Tokenizer | None = None
 ) -> UNet2DConditionModel:
-    """Put gated self-attention into every block, and a text-box tokenizer into the UNet.
+    """Put gated self-attention into every block, and a grounding tokenizer into the UNet.
 
-    Works in place and returns `unet`. Layers that diffusers made (`attention_type="gated"`) are
-    replaced by this library's with the same parameter objects; a plain UNet gets new layers with
-    closed gates, which change nothing until they are trained or loaded.
+    Works in place and returns `unet`. Layers that diffusers made (`attention_type="gated"` or
+    `"gated-text-image"`) are replaced by this library's with the same parameter objects; a plain
+    UNet gets new layers with closed gates, which change nothing until they are trained or loaded.
 
     Args:
         unet: any SD 1.x UNet.
-        feature_width: width of the phrase feature; default: the UNet's cross-attention width.
+        tokenizer: what reads the layout; default: diffusers' own where the UNet has one, else a
+            text-box tokenizer as wide as the UNet's cross-attention.
 
     Raises:
-        ValueError: the UNet has no transformer blocks, or its grounding is of a kind that is not
-            supported here (text-image).
+        ValueError: the UNet has no transformer blocks, or gated layers of an unknown type.
     """
     blocks = [m for m in unet.modules() if isinstance(m, BasicTransformerBlock)]
     token_width = unet.config.cross_attention_dim
@@ -53,42 +191,84 @@ def add_grounding(
             "The UNet is not of the Stable Diffusion 1.x family: it has "
             f"{len(blocks)} transformer blocks and cross_attention_dim={token_width!r}."
         )
-    reference = blocks[0].attn1.to_q.weight
     for block in blocks:
-        existing = getattr(block, "fuser", None)
-        if isinstance(existing, GatedSelfAttention):
-            continue
-        heads = block.attn1.heads
-        head_width = block.attn1.inner_dim // heads
-        with torch.device("meta" if existing is not None else reference.device):
-            fuser = GatedSelfAttention(block.attn1.query_dim, token_width, heads, head_width)
-        if existing is None:
-            fuser.to(reference.dtype)
-        elif isinstance(existing, GatedSelfAttentionDense):
-            _adopt(fuser, existing)
-        else:
-            raise ValueError(
-                f"The UNet has gated layers of the type {type(existing).__name__}; "
-                "only self-attention layers (GatedSelfAttentionDense) are supported."
-            )
-        block.add_module("fuser", fuser.train(block.training))
-
+        _add_fuser(block, token_width)
     existing = getattr(unet, "position_net", None)
-    if not isinstance(existing, TextBoxTokenizer):
-        width = feature_width or token_width
-        with torch.device("meta" if existing is not None else reference.device):
-            tokenizer = TextBoxTokenizer(width, token_width)
-        if existing is None:
-            tokenizer.to(reference.dtype)
-        elif isinstance(existing, GLIGENTextBoundingboxProjection) and hasattr(existing, "linears"):
-            _adopt(tokenizer, existing)
-        else:
-            raise ValueError(
-                "The UNet's position_net is not the text-box kind, which is the one supported here."
-            )
-        unet.position_net = tokenizer.train(unet.training)
-    unet.register_to_config(attention_type="gated")
+    if tokenizer is None:
+        tokenizer = _tokenizer_for(existing, token_width, blocks[0].attn1.to_q.weight)
+    unet.position_net = tokenizer.train(unet.training)
+    unet.register_to_config(attention_type=ATTENTION_TYPES[_MODALITIES[type(tokenizer)]])
     return unet
+
+
+def add_map_input(
+    unet: UNet2DConditionModel, downsampler: MapDownsampler, has_base: bool = True
+) -> UNet2DConditionModel:
+    """Give a UNet the map's way in beside the latents; in place, returns `unet`.
+
+    The first convolution starts as the base's, with zeros for the map's channels. Without
+    `has_base` there is no room for the base's own beside it.
+    """
+    base = unet.conv_in
+    latent = base.in_channels
+    with torch.device(base.weight.device):
+        first = FirstConvolution(
+            latent + downsampler.out_channels, latent, base.out_channels, has_base
+        )
+    first.to(base.weight.dtype)
+    if base.weight.device.type != "meta":
+        with torch.no_grad():
+            first.weight.zero_()[:, :latent] = base.weight
+            first.bias.copy_(base.bias)
+            if has_base:
+                first.base_weight.copy_(base.weight)
+                first.base_bias.copy_(base.bias)
+    unet.conv_in = first.train(unet.training)
+    unet.downsample_net = downsampler.train(unet.training)
+    unet.register_to_config(in_channels=first.in_channels)
+    return unet
+
+
+def _add_fuser(block: BasicTransformerBlock, token_width: int) -> None:
+    existing = getattr(block, "fuser", None)
+    if isinstance(existing, GatedSelfAttention):
+        return
+    reference = block.attn1.to_q.weight
+    heads = block.attn1.heads
+    head_width = block.attn1.inner_dim // heads
+    with torch.device("meta" if existing is not None else reference.device):
+        fuser = GatedSelfAttention(block.attn1.query_dim, token_width, heads, head_width)
+    if existing is None:
+        fuser.to(reference.dtype)
+    elif isinstance(existing, GatedSelfAttentionDense):
+        _adopt(fuser, existing)
+    else:
+        raise ValueError(
+            f"The UNet has gated layers of the type {type(existing).__name__}; "
+            "only self-attention layers (GatedSelfAttentionDense) are supported."
+        )
+    block.add_module("fuser", fuser.train(block.training))
+
+
+def _tokenizer_for(existing: nn.Module | None, token_width: int, reference: Tensor) -> Tokenizer:
+    """Return the tokenizer that a UNet has, in this library's form, or a new one."""
+    if isinstance(existing, Tokenizer):
+        return existing
+    if existing is None:
+        with torch.device(reference.device):
+            return TextBoxTokenizer(token_width, token_width).to(reference.dtype)
+    if not isinstance(existing, GLIGENTextBoundingboxProjection):
+        raise ValueError(  # noqa: TRY004 (the model is wrong, not the caller's type)
+            f"The UNet's position_net is a {type(existing).__name__}, which is no grounding "
+            "tokenizer known here."
+        )
+    with torch.device("meta"):
+        if hasattr(existing, "linears"):
+            tokenizer = TextBoxTokenizer(token_width, token_width)
+        else:
+            tokenizer = TextImageBoxTokenizer(token_width, token_width)
+    _adopt(tokenizer, existing)
+    return tokenizer
 
 
 def _adopt(new: nn.Module, old: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Grounding tokenizers: what stands in a region becomes the tokens that the gated layers attend to.
+"""Phrases in boxes.
 
 Shapes: B batch, M slots (30 in the released models), D width of the text feature and of a token.
 """
@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gligen.attention import Grounding
-
-FOURIER_FREQUENCIES = 8
-HIDDEN_WIDTH = 512  # of the tokenizer's MLP, in every released model
+from gligen.tokenizers.fourier import fourier_embedding, fourier_width, mix
+from gligen.tokenizers.mlp import make_mlp
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,6 @@ class BoxGrounding:
         )
 
 
-def fourier_embedding(coordinates: Float[Tensor, "*shape K"]) -> Float[Tensor, "*shape F"]:
-    """Embed K coordinates as F = 16 K sines and cosines.
-
-    Frequencies are 100^(k/8) for k = 0..7, without a factor 2 pi. For each frequency come the sines
-    of all coordinates, then their cosines. Computed in float32 whatever the input: the highest
-    frequency, 56, costs half precision its sense of position.
-
-    Source: original `FourierEmbedder`.
-    """
-    steps = torch.arange(FOURIER_FREQUENCIES, device=coordinates.device, dtype=torch.float32)
-    frequencies = 100 ** (steps / FOURIER_FREQUENCIES)
-    angles = coordinates.float().unsqueeze(-2) * frequencies.unsqueeze(-1)  # ... 8 K
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-
-
 class TextBoxTokenizer(nn.Module):
     """One token per slot from a phrase feature and a box.
 
@@ -58,29 +42,28 @@ class TextBoxTokenizer(nn.Module):
 
     def __init__(self, feature_width: int, token_width: int):
         super().__init__()
-        position_width = FOURIER_FREQUENCIES * 2 * 4
-        self.linears = nn.Sequential(
-            nn.Linear(feature_width + position_width, HIDDEN_WIDTH),
-            nn.SiLU(),
-            nn.Linear(HIDDEN_WIDTH, HIDDEN_WIDTH),
-            nn.SiLU(),
-            nn.Linear(HIDDEN_WIDTH, token_width),
-        )
+        self.linears = make_mlp(feature_width + fourier_width(4), token_width)
         self.null_positive_feature = nn.Parameter(torch.zeros(feature_width))
-        self.null_position_feature = nn.Parameter(torch.zeros(position_width))
+        self.null_position_feature = nn.Parameter(torch.zeros(fourier_width(4)))
 
     @property
     def feature_width(self) -> int:
         """Width of the phrase feature it reads."""
         return self.null_positive_feature.shape[0]
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are, which while offloaded is not where the model runs."""
+        return self.null_positive_feature.device
+
     def tokens(self, grounding: BoxGrounding) -> Float[Tensor, "B M D"]:
         """Return the grounding tokens of every slot."""
-        masks = grounding.masks.unsqueeze(-1)
-        dtype = self.null_positive_feature.dtype
-        features = _mix(grounding.phrase_features, self.null_positive_feature, masks)
-        positions = _mix(fourier_embedding(grounding.boxes), self.null_position_feature, masks)
-        return self.linears(torch.cat([features, positions], dim=-1).to(dtype))
+        features = mix(grounding.phrase_features, self.null_positive_feature, grounding.masks)
+        positions = mix(
+            fourier_embedding(grounding.boxes), self.null_position_feature, grounding.masks
+        )
+        states = torch.cat([features, positions], dim=-1)
+        return self.linears(states.to(self.null_positive_feature.dtype))
 
     def forward(
         self,
@@ -88,7 +71,7 @@ class TextBoxTokenizer(nn.Module):
         boxes: Float[Tensor, "B M 4"] | None = None,
         masks: Float[Tensor, "B M"] | None = None,
         positive_embeddings: Float[Tensor, "B M D"] | None = None,
-    ) -> "Grounding":
+    ) -> Grounding:
         """Answer the UNet, which calls its `position_net` in every evaluation.
 
         The pipeline computes the tokens once and passes `grounding`, which goes through untouched.
@@ -102,9 +85,3 @@ class TextBoxTokenizer(nn.Module):
                 "positive_embeddings together, or a whole grounding."
             )
         return Grounding(self.tokens(BoxGrounding(boxes, masks, positive_embeddings)))
-
-
-def _mix(value: Tensor, null: Tensor, masks: Tensor) -> Tensor:
-    # where() on top of the linear mix: 0 x NaN from a padded slot would otherwise leak through.
-    mixed = masks * value + (1 - masks) * null
-    return torch.where(masks == 0, null.to(mixed.dtype), mixed)
