@@ -1,11 +1,13 @@
 """The models that a run uses, and what can be read off them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class Components:
     scheduler: SchedulerMixin
     image_processor: VaeImageProcessor
     device: torch.device  # where the models compute, also while they are offloaded elsewhere
+    # For reference pictures, which only the text-image kinds read:
+    image_encoder: CLIPVisionModelWithProjection | None = None
+    image_project: nn.Module | None = None  # from CLIP's projected feature to that of a phrase
+    processor: Any = None  # CLIP's, prepares pictures
 
     @property
     def kind(self) -> str:

@@ -1,7 +1,7 @@
 """The pipeline: from a request to pictures.
 
 `GligenPipeline.stream` answers a `Request` step by step; `GligenPipeline.__call__` takes the
-arguments of diffusers' `StableDiffusionGLIGENPipeline`. Both end in `gligen.running.run_steps`.
+arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.run_steps`.
 """
 
 import secrets
@@ -15,8 +15,8 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
 from PIL import Image
-from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from gligen.callargs import (
     check_request,
@@ -40,9 +40,10 @@ from gligen.unet import add_grounding
 class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     """Grounded generation and inpainting with Stable Diffusion 1.x.
 
-    A drop-in for diffusers' `StableDiffusionGLIGENPipeline`: same components, same call arguments.
-    A UNet with diffusers' gated layers is adopted in place (its parameter objects stay the same);
-    one without gated layers paints plainly and refuses regions.
+    A drop-in for diffusers' `StableDiffusionGLIGENPipeline` and
+    `StableDiffusionGLIGENTextImagePipeline`: same components, same call arguments. A UNet with
+    diffusers' gated layers is adopted in place (its parameter objects stay the same); one without
+    gated layers paints plainly and refuses regions.
 
     Args:
         vae: encodes pictures to latents and back.
@@ -54,10 +55,19 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         safety_checker: optional, blackens pictures that it objects to.
         feature_extractor: prepares pictures for the safety checker.
         requires_safety_checker: kept from diffusers' configuration.
+        image_encoder: CLIP's, for reference pictures; only the text-image kinds need it.
+        image_project: takes its feature to that of a phrase, likewise.
+        processor: prepares reference pictures for it, likewise.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->vae"
-    _optional_components = ["safety_checker", "feature_extractor"]  # noqa: RUF012 (diffusers' form)
+    model_cpu_offload_seq = "text_encoder->image_encoder->image_project->unet->vae"
+    _optional_components = [  # noqa: RUF012 (diffusers' form)
+        "safety_checker",
+        "feature_extractor",
+        "image_encoder",
+        "image_project",
+        "processor",
+    ]
     _exclude_from_cpu_offload = ["safety_checker"]  # noqa: RUF012
 
     def __init__(
@@ -70,6 +80,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         safety_checker: Any = None,
         feature_extractor: Any = None,
         requires_safety_checker: bool = False,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
+        image_project: nn.Module | None = None,
+        processor: Any = None,
     ):
         super().__init__()
         if safety_checker is not None and feature_extractor is None:
@@ -87,6 +100,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             scheduler=scheduler,
             safety_checker=safety_checker,
             feature_extractor=feature_extractor,
+            image_encoder=image_encoder,
+            image_project=image_project,
+            processor=processor,
         )
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
@@ -105,6 +121,19 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         return self._components.image_size
 
     @property
+    def components(self) -> dict[str, Any]:
+        """The arguments that would build this pipeline again, as for every diffusers pipeline.
+
+        The parts that read reference pictures are left out where they are missing, so that the rest
+        also builds diffusers' pipelines, which do not know them.
+        """
+        return {
+            name: part
+            for name, part in super().components.items()
+            if part is not None or name not in ("image_encoder", "image_project", "processor")
+        }
+
+    @property
     def _components(self) -> Components:
         return Components(
             vae=self.vae,
@@ -114,6 +143,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             scheduler=self.scheduler,
             image_processor=self.image_processor,
             device=self._execution_device,
+            image_encoder=self.image_encoder,
+            image_project=self.image_project,
+            processor=self.processor,
         )
 
     # ---------------------------------------------------------------- the library's own interface
