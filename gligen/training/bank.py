@@ -1,19 +1,29 @@
 """A bank of drawn scenes on disk, so that training does not wait for drawing.
 
 `images.npy` holds uint8 (N, 64, 64, 3); `scenes.json` the scene behind each picture. Captions are
-not
-stored: they are composed anew each time a scene is used, which multiplies the paraphrases.
+not stored: they are composed anew each time a scene is used, which multiplies the paraphrases.
+`world.json` says what the scenes were drawn from; a bank without it is of the first world.
 """
 
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gligen.world import IMAGE_SIZE, Scene, SceneObject, draw_scene, sample_scene
+from gligen.world import (
+    ALL_SPRITE_NAMES,
+    IMAGE_SIZE,
+    SPRITE_NAMES,
+    Scene,
+    SceneObject,
+    ScenePerson,
+    draw_scene,
+    sample_scene,
+)
 
 CHUNK = 1000  # scenes drawn from one seed; part of the recipe, the bank depends on it
 
@@ -21,29 +31,45 @@ CHUNK = 1000  # scenes drawn from one seed; part of the recipe, the bank depends
 HELD_OUT_SEED = 1_000_000
 
 
-def draw_chunk(seed: int) -> tuple[np.ndarray, list[Scene]]:
+@dataclass(frozen=True)
+class World:
+    """What the scenes of a bank are drawn from."""
+
+    names: tuple[str, ...] = SPRITE_NAMES  # sprites
+    person_share: float = 0.0  # scenes with one or two persons
+
+
+FIRST_WORLD = World()
+LARGE_WORLD = World(ALL_SPRITE_NAMES, 0.25)
+
+
+def draw_chunk(seed: int, world: World = FIRST_WORLD) -> tuple[np.ndarray, list[Scene]]:
     """Draw `CHUNK` scenes from `seed`: uint8 (CHUNK, 64, 64, 3) and the scenes."""
     rng = np.random.default_rng(seed)
-    scenes = [sample_scene(rng) for _ in range(CHUNK)]
+    scenes = [
+        sample_scene(rng, names=world.names, person_share=world.person_share) for _ in range(CHUNK)
+    ]
     return np.stack([draw_scene(scene, rng) for scene in scenes]), scenes
 
 
-def build_bank(folder: Path, num_scenes: int, workers: int) -> None:
+def build_bank(folder: Path, num_scenes: int, workers: int, world: World = FIRST_WORLD) -> None:
     """Draw `num_scenes` (a multiple of `CHUNK`) training scenes into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "world.json").write_text(json.dumps(asdict(world)))
     shape = (num_scenes, IMAGE_SIZE, IMAGE_SIZE, 3)
-    partial = folder / "images.partial.npy"
-    images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+    unfinished = folder / "images.partial.npy"
+    images = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
     scenes: list[dict] = []
     with ProcessPoolExecutor(workers) as pool:
-        for index, (pictures, drawn) in enumerate(pool.map(draw_chunk, range(num_scenes // CHUNK))):
+        chunks = pool.map(partial(draw_chunk, world=world), range(num_scenes // CHUNK))
+        for index, (pictures, drawn) in enumerate(chunks):
             images[index * CHUNK : (index + 1) * CHUNK] = pictures
             scenes += [asdict(scene) for scene in drawn]
             print(f"\r{len(scenes)} of {num_scenes} scenes", end="", flush=True)
     print()
     images.flush()
     (folder / "scenes.json").write_text(json.dumps(scenes))
-    partial.rename(folder / "images.npy")
+    unfinished.rename(folder / "images.npy")
 
 
 def load_images(folder: Path) -> np.ndarray:
@@ -53,13 +79,26 @@ def load_images(folder: Path) -> np.ndarray:
 
 def load_scenes(folder: Path) -> list[Scene]:
     """Read the scenes of a bank, in the order of its pictures."""
-    return [
-        Scene(
-            scene["background"],
-            tuple(SceneObject(item["name"], tuple(item["box"])) for item in scene["objects"]),
-        )
-        for scene in json.loads((folder / "scenes.json").read_text())
-    ]
+    return [_scene(stored) for stored in json.loads((folder / "scenes.json").read_text())]
+
+
+def _scene(stored: dict) -> Scene:
+    objects = tuple(SceneObject(item["name"], tuple(item["box"])) for item in stored["objects"])
+    # Banks of the first world know no persons.
+    persons = tuple(
+        ScenePerson(tuple((x, y) for x, y in person["joints"]))
+        for person in stored.get("persons", ())
+    )
+    return Scene(stored["background"], objects, persons)
+
+
+def load_world(folder: Path) -> World:
+    """Read what the scenes of a bank were drawn from."""
+    path = folder / "world.json"
+    if not path.exists():
+        return FIRST_WORLD
+    stored = json.loads(path.read_text())
+    return World(tuple(stored["names"]), stored["person_share"])
 
 
 def main() -> None:
@@ -68,8 +107,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num-scenes", type=int, default=48_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--large-world", action="store_true", help="all sprites, and persons")
     args = parser.parse_args()
-    build_bank(args.folder, args.num_scenes, args.workers)
+    world = LARGE_WORLD if args.large_world else FIRST_WORLD
+    build_bank(args.folder, args.num_scenes, args.workers, world)
 
 
 if __name__ == "__main__":

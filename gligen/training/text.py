@@ -7,7 +7,8 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from gligen.world import SPRITE_NAMES, compose_caption, sample_scene
+from gligen.training.bank import FIRST_WORLD, World
+from gligen.world import compose_caption, sample_scene
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 48
@@ -89,11 +90,25 @@ EXTRA_WORDS = [
 ]
 
 
-def make_tokenizer() -> CLIPTokenizer:
+PERSON_WORDS = ["person", "persons", "people", "man", "woman", "child"]
+
+
+def known_words(world: World) -> list[str]:
+    """Return the words that become one token each in the vocabulary for `world`."""
+    names = " ".join(world.names).split()
+    return [*names, *EXTRA_WORDS, *(PERSON_WORDS if world.person_share else [])]
+
+
+def make_tokenizer(world: World = FIRST_WORLD) -> CLIPTokenizer:
     """Learn byte-pair merges until every known word is one token; other words fall into letters."""
     rng = np.random.default_rng(0)
-    captions = [compose_caption(sample_scene(rng), rng, 0.5).lower() for _ in range(3000)]
-    captions += [" ".join(SPRITE_NAMES)] * 20 + [" ".join(EXTRA_WORDS)] * 20
+    scenes = (
+        sample_scene(rng, names=world.names, person_share=world.person_share) for _ in range(3000)
+    )
+    captions = [compose_caption(scene, rng, 0.5).lower() for scene in scenes]
+    captions += [" ".join(world.names)] * 20 + [" ".join(EXTRA_WORDS)] * 20
+    if world.person_share:
+        captions += [" ".join(PERSON_WORDS)] * 20
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(vocab_size=2000, min_frequency=2, end_of_word_suffix="</w>")

@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from gligen.world.people import ScenePerson
 from gligen.world.scenes import Scene, SceneObject
 
 PHRASE_ARTICLES = {"apple": "an"}  # every other name takes "a"
+
+# By number of persons: in a sentence, and as a bare noun.
+_PERSONS = {1: ("a person", "person"), 2: ("two persons", "persons")}
 
 _SETTINGS = {
     "sky": ("in the sky", "under a blue sky", "with clouds"),
@@ -28,7 +32,7 @@ _OPENINGS = (
 
 
 def compose_caption(scene: Scene, rng: np.random.Generator, location_share: float = 0.0) -> str:
-    """Write a caption that names every object of `scene`.
+    """Write a caption that names every object of `scene`, and its persons.
 
     Args:
         scene: what the picture shows.
@@ -39,16 +43,14 @@ def compose_caption(scene: Scene, rng: np.random.Generator, location_share: floa
     About 15 % of the captions are bare nouns ("dog; sun"), which keeps the features of single
     phrases inside what the text encoder was trained on.
     """
-    order = rng.permutation(len(scene.objects))
-    objects = [scene.objects[i] for i in order]
+    # Persons together are one more thing to name.
+    order = rng.permutation(len(scene.objects) + bool(scene.persons))
+    things = [scene.objects[i] if i < len(scene.objects) else scene.persons for i in order]
     if rng.random() < 0.15:
         separator = ("; ", ", ")[rng.integers(2)]
-        return separator.join(_noun(o, rng) for o in objects)
+        return separator.join(_noun(thing, rng) for thing in things)
     with_location = rng.random() < location_share
-    parts = [
-        f"{with_article(o.name)} {describe_location(o)}" if with_location else with_article(o.name)
-        for o in objects
-    ]
+    parts = [part for thing in things for part in _parts(thing, with_location)]
     caption = _OPENINGS[rng.integers(len(_OPENINGS))] + _join(parts)
     if rng.random() < 0.8:
         caption += " " + _setting(scene.background, rng)
@@ -60,7 +62,7 @@ def with_article(name: str) -> str:
     return f"{PHRASE_ARTICLES.get(name, 'a')} {name}"
 
 
-def describe_location(item: SceneObject) -> str:
+def describe_location(item: SceneObject | ScenePerson) -> str:
     """Say in words where the centre of an object is: "at the top left", "in the middle", ..."""
     x, y = (item.box[0] + item.box[2]) / 2, (item.box[1] + item.box[3]) / 2
     column = "left" if x < 0.42 else "right" if x > 0.58 else ""
@@ -70,8 +72,23 @@ def describe_location(item: SceneObject) -> str:
     return f"on the {column}" if column else "in the middle"
 
 
-def _noun(item: SceneObject, rng: np.random.Generator) -> str:
-    return item.name if rng.random() < 0.5 else with_article(item.name)
+Thing = SceneObject | tuple[ScenePerson, ...]  # a sprite, or all persons
+
+
+def _noun(thing: Thing, rng: np.random.Generator) -> str:
+    if isinstance(thing, SceneObject):
+        return thing.name if rng.random() < 0.5 else with_article(thing.name)
+    return _PERSONS[len(thing)][rng.integers(2)]
+
+
+def _parts(thing: Thing, with_location: bool) -> list[str]:
+    """Name a thing; with their places, persons are named one by one."""
+    if isinstance(thing, SceneObject):
+        name = with_article(thing.name)
+        return [f"{name} {describe_location(thing)}" if with_location else name]
+    if with_location:
+        return [f"a person {describe_location(person)}" for person in thing]
+    return [_PERSONS[len(thing)][0]]
 
 
 def _join(parts: list[str]) -> str:

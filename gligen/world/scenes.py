@@ -4,10 +4,12 @@ Boxes are xyxy in [0, 1] of the picture, x to the right and y down. Pictures are
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gligen.world.people import ScenePerson, draw_person, moved, sample_person
 from gligen.world.sprites import SPRITE_NAMES, load_sprite, resized_sprite
 
 Box = tuple[float, float, float, float]  # xyxy in [0, 1]
@@ -18,6 +20,9 @@ IMAGE_SIZE = 64  # pixels, both sides
 # Range of the longer side of an object, as a share of the picture, by number of objects in it.
 OBJECT_SIDES = {1: (0.42, 0.75), 2: (0.38, 0.58), 3: (0.34, 0.48), 4: (0.30, 0.44)}
 ASPECT_JITTER = 0.25  # aspect ratio = the sprite's own x exp(U(-jitter, jitter))
+# Range of the longer side of a person, by number of things (persons and objects) in the picture.
+PERSON_SIDES = {1: (0.55, 0.88), 2: (0.48, 0.68), 3: (0.45, 0.58), 4: (0.45, 0.5)}
+TWO_PERSONS_SHARE = 0.35  # of the scenes with persons
 MAX_OVERLAP = 0.12  # of the smaller of two boxes
 PLACEMENT_TRIES = 40
 
@@ -41,7 +46,7 @@ BACKGROUNDS = SCENERY + tuple(f"plain {colour}" for colour in PLAIN_COLOURS)
 class SceneObject:
     """One sprite in a scene."""
 
-    name: str  # one of SPRITE_NAMES
+    name: str  # one of ALL_SPRITE_NAMES
     box: Box  # xyxy in [0, 1]
 
 
@@ -50,30 +55,83 @@ class Scene:
     """What a picture shows; `draw_scene` turns it into pixels."""
 
     background: str  # one of BACKGROUNDS
-    objects: tuple[SceneObject, ...]  # 1-4, pasted in this order
+    objects: tuple[SceneObject, ...]  # 1-4 (0-2 beside persons), pasted in this order
+    persons: tuple[ScenePerson, ...] = ()  # 0-2, drawn over the objects
 
 
-def sample_scene(rng: np.random.Generator, num_objects: int | None = None) -> Scene:
-    """Draw a random scene of `num_objects` (default: 1-4, equally likely) different sprites.
+def sample_scene(
+    rng: np.random.Generator,
+    num_objects: int | None = None,
+    names: Sequence[str] = SPRITE_NAMES,
+    person_share: float = 0.0,
+) -> Scene:
+    """Draw a random scene.
 
-    Objects overlap by at most `MAX_OVERLAP` of the smaller one; a scene that cannot be packed is
+    Things overlap by at most `MAX_OVERLAP` of the smaller one; a scene that cannot be packed is
     drawn anew.
+
+    Args:
+        rng: all randomness.
+        num_objects: how many different sprites; default: 1-4, equally likely, and 0-2 beside
+            persons.
+        names: the sprites to choose from.
+        person_share: probability that the scene shows one or two persons.
     """
     if rng.random() < 0.7:
         background = SCENERY[rng.integers(len(SCENERY))]
     else:
         background = BACKGROUNDS[len(SCENERY) + rng.integers(len(PLAIN_COLOURS))]
-    count = int(rng.integers(1, 5)) if num_objects is None else num_objects
-    names = [SPRITE_NAMES[i] for i in rng.choice(len(SPRITE_NAMES), count, replace=False)]
+    num_persons = 0
+    # Without persons nothing is drawn from `rng`, so that the scenes of a seed stay what they were.
+    if person_share and rng.random() < person_share:
+        num_persons = 2 if rng.random() < TWO_PERSONS_SHARE else 1
+    if num_objects is None:
+        num_objects = int(rng.integers(0, 3) if num_persons else rng.integers(1, 5))
+    chosen = [names[int(i)] for i in rng.choice(len(names), num_objects, replace=False)]
+    total = num_objects + num_persons
     while True:
-        placed: list[SceneObject] = []
-        for name in names:
-            box = _place(rng, name, [o.box for o in placed], OBJECT_SIDES[count])
-            if box is None:
-                break
-            placed.append(SceneObject(name, box))
-        if len(placed) == count:
-            return Scene(background, tuple(placed))
+        persons = _place_persons(rng, num_persons, PERSON_SIDES[total])
+        objects = _place_objects(rng, chosen, [p.box for p in persons], OBJECT_SIDES[total])
+        if len(persons) == num_persons and len(objects) == num_objects:
+            return Scene(background, tuple(objects), tuple(persons))
+
+
+def _place_persons(
+    rng: np.random.Generator, count: int, sides: tuple[float, float]
+) -> list[ScenePerson]:
+    """Place persons one by one until one finds no room."""
+    persons: list[ScenePerson] = []
+    for _ in range(count):
+        person = _place_person(rng, [other.box for other in persons], sides)
+        if person is None:
+            break
+        persons.append(person)
+    return persons
+
+
+def _place_person(
+    rng: np.random.Generator, others: list[Box], sides: tuple[float, float]
+) -> ScenePerson | None:
+    for _ in range(PLACEMENT_TRIES):
+        person = sample_person(rng, rng.uniform(*sides))
+        _, _, width, height = person.box
+        person = moved(person, rng.uniform(0, 1 - width), rng.uniform(0, 1 - height))
+        if all(_overlap(person.box, other) <= MAX_OVERLAP for other in others):
+            return person
+    return None
+
+
+def _place_objects(
+    rng: np.random.Generator, names: list[str], others: list[Box], sides: tuple[float, float]
+) -> list[SceneObject]:
+    """Place sprites one by one until one finds no room."""
+    objects: list[SceneObject] = []
+    for name in names:
+        box = _place(rng, name, [*others, *(o.box for o in objects)], sides)
+        if box is None:
+            break
+        objects.append(SceneObject(name, box))
+    return objects
 
 
 def _place(
@@ -118,6 +176,8 @@ def draw_scene(scene: Scene, rng: np.random.Generator, size: int = IMAGE_SIZE) -
         sprite = sprite[: window.shape[0], : window.shape[1]]
         alpha = sprite[..., 3:]
         window += alpha * (sprite[..., :3] * 255 - window)
+    for person in scene.persons:
+        draw_person(canvas, person)
     return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -27,8 +27,18 @@ EMOJI = {
     "tree": "\N{DECIDUOUS TREE}",
     "house": "\N{HOUSE BUILDING}",
     "rocket": "\N{ROCKET}",
+    "cat": "\N{CAT FACE}",
+    "penguin": "\N{PENGUIN}",
+    "cactus": "\N{CACTUS}",
+    "mushroom": "\N{MUSHROOM}",
+    "soccer ball": "\N{SOCCER BALL}",
+    "whale": "\N{SPOUTING WHALE}",
+    "racing car": "\N{RACING CAR}\N{VARIATION SELECTOR-16}",
+    "sunflower": "\N{SUNFLOWER}",
 }
-SPRITE_NAMES = tuple(EMOJI)
+ALL_SPRITE_NAMES = tuple(EMOJI)
+# Those of the first world. What was trained on it depends on their number and order.
+SPRITE_NAMES = ALL_SPRITE_NAMES[:12]
 
 CELL = 128  # pixels, side of an atlas cell
 COLUMNS = 6  # cells in an atlas row
@@ -46,11 +56,11 @@ def load_sprite(name: str) -> Image.Image:
     """Return the sprite `name` as RGBA, trimmed to its visible pixels.
 
     Raises:
-        ValueError: `name` is not one of `SPRITE_NAMES`.
+        ValueError: `name` is not one of `ALL_SPRITE_NAMES`.
     """
     if name not in EMOJI:
         raise ValueError(f"There is no sprite {name!r}; the sprites are: {', '.join(EMOJI)}.")
-    row, column = divmod(SPRITE_NAMES.index(name), COLUMNS)
+    row, column = divmod(ALL_SPRITE_NAMES.index(name), COLUMNS)
     cell = _atlas().crop(
         (column * CELL, row * CELL, (column + 1) * CELL, (row + 1) * CELL),
     )
