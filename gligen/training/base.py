@@ -16,13 +16,13 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
-from gligen.training.bank import load_scenes
+from gligen.training.bank import load_scenes, load_world
+from gligen.training.captions import caption_ids, tokenize
 from gligen.training.runs import MovingAverage, TrainingRun, cosine_learning_rate
 from gligen.training.text import WIDTH, make_text_encoder, make_tokenizer, save_text
-from gligen.world import Scene, compose_caption
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,23 @@ class BaseRecipe:
     learning_rate: float = 1e-3  # peak, after 100 warm-up steps
     location_share: float = 0.6  # captions that say where things are
     caption_dropout: float = 0.1  # empty captions, for guidance
+    captions_per_scene: int = 8  # paraphrases, composed before training
+    channels: tuple[int, ...] = (64, 128, 192)  # of the UNet's levels, 16 x 16 first
+    attention: tuple[bool, ...] = (False, True, True)  # levels with attention; the middle has it
     seed: int = 0
 
 
-def make_unet() -> UNet2DConditionModel:
-    """Build the untrained UNet, of Stable Diffusion 1.x's blocks; attention at 8 x 8 and 4 x 4."""
+def make_unet(recipe: BaseRecipe) -> UNet2DConditionModel:
+    """Build the untrained UNet, of Stable Diffusion 1.x's blocks."""
+    down = tuple("CrossAttnDownBlock2D" if has else "DownBlock2D" for has in recipe.attention)
+    up = tuple("CrossAttnUpBlock2D" if has else "UpBlock2D" for has in recipe.attention[::-1])
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(64, 128, 192),
+        down_block_types=down,
+        up_block_types=up,
+        block_out_channels=recipe.channels,
         layers_per_block=1,
         cross_attention_dim=WIDTH,
         attention_head_dim=8,  # diffusers' name; for these blocks it is the number of heads
@@ -67,11 +72,6 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Return token ids padded to the tokenizer's full length."""
-    return tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
-
-
 def v_loss(
     unet: Callable[..., Any],
     scheduler: DDIMScheduler,
@@ -87,82 +87,123 @@ def v_loss(
     return (predicted - target).pow(2).mean(dim=(1, 2, 3))
 
 
-def draw_captions(
-    scenes: list[Scene], chosen: np.ndarray, rng: np.random.Generator, recipe: BaseRecipe
-) -> list[str]:
-    """Compose a caption for each chosen scene, empty for the share that is dropped."""
-    return [
-        ""
-        if rng.random() < recipe.caption_dropout
-        else compose_caption(scenes[i], rng, recipe.location_share)
-        for i in chosen
-    ]
+@dataclass(frozen=True)
+class BaseBatch:
+    """One batch of stage 1, on the device."""
+
+    clean: Tensor  # [B, c, h, w] latents
+    ids: Tensor  # [B, L] tokens of the captions
+    timesteps: Tensor  # [B]
+    noise: Tensor  # like clean
+
+
+class BaseBatches:
+    """Batches of a bank, kept on the device; the same step always gives the same batch there."""
+
+    def __init__(
+        self,
+        bank: Path,
+        run: TrainingRun,
+        tokenizer: CLIPTokenizer,
+        recipe: BaseRecipe,
+        device: str,
+    ):
+        num_trained = len(np.load(bank / "latents.npy", mmap_mode="r")) - NUM_VALIDATION
+        latents = np.load(bank / "latents.npy")[:num_trained]
+        self.latents = torch.from_numpy(latents).to(device)
+        path = run.folder / "captions.npy"
+        if not path.exists():
+            scenes = load_scenes(bank)[:num_trained]
+            shares = (recipe.captions_per_scene, recipe.location_share)
+            ids = caption_ids(scenes, tokenizer, *shares, seed=recipe.seed)
+            unfinished = path.with_suffix(".partial.npy")
+            np.save(unfinished, ids)
+            unfinished.rename(path)
+        self.ids = torch.from_numpy(np.load(path)).to(device)
+        self.empty = tokenize(tokenizer, [""]).to(device)
+        self.recipe = recipe
+        self.device = device
+
+    def draw(self, step: int) -> BaseBatch:
+        """Draw the batch of a step."""
+        generator = torch.Generator(self.device).manual_seed(self.recipe.seed << 32 | step)
+        size = (self.recipe.batch_size,)
+        options: dict[str, Any] = {"generator": generator, "device": self.device}
+        scenes = torch.randint(len(self.latents), size, **options)
+        wordings = torch.randint(self.ids.shape[1], size, **options)
+        timesteps = torch.randint(1000, size, **options)
+        is_dropped = torch.rand(size, **options) < self.recipe.caption_dropout
+        clean = self.latents[scenes].float()
+        noise = torch.randn(clean.shape, **options)
+        ids = torch.where(is_dropped[:, None], self.empty, self.ids[scenes, wordings].long())
+        return BaseBatch(clean, ids, timesteps, noise)
 
 
 def train(
-    bank: Path, run: TrainingRun, recipe: BaseRecipe, device: str, compile_unet: bool
+    bank: Path, run: TrainingRun, recipe: BaseRecipe, device: str, compile_loss: bool
 ) -> None:
     """Train until `recipe.num_steps`, resuming where the folder left off, then save the models."""
     torch.manual_seed(recipe.seed)
-    latents = np.load(bank / "latents.npy", mmap_mode="r")
-    scenes = load_scenes(bank)
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(load_world(bank))
     text_encoder = make_text_encoder(tokenizer).to(device)
-    unet = make_unet().to(device, memory_format=torch.channels_last)
+    unet = make_unet(recipe).to(device)
     if device == "cpu":
         unet.set_attn_processor(AttnProcessor())  # the fused kernel's backward is slow on a CPU
+    else:
+        unet.to(memory_format=torch.channels_last)  # no gain on a CPU
     scheduler = make_scheduler()
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)
+    batches = BaseBatches(bank, run, tokenizer, recipe, device)
     parameters = [*text_encoder.parameters(), *unet.parameters()]
     average = MovingAverage(parameters)
     optimizer = torch.optim.AdamW(
         parameters, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
-    first = 0
-    if state := run.load():
-        unet.load_state_dict(state["unet"])
-        text_encoder.load_state_dict(state["text_encoder"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.averages = [a.to(device) for a in state["average"]]
-        first = state["step"]
-    network = torch.compile(unet) if compile_unet else unet
+    modules = {"unet": unet, "text_encoder": text_encoder}
+    first = run.restore(modules, optimizer, average)
 
-    recent = []
+    def loss_of(batch: BaseBatch) -> Tensor:
+        with torch.autocast(device, torch.bfloat16):
+            context = text_encoder(batch.ids).last_hidden_state
+            return v_loss(
+                unet, scheduler, batch.clean, batch.timesteps, batch.noise, context
+            ).mean()
+
+    loss_function = torch.compile(loss_of) if compile_loss else loss_of
+    recent = torch.zeros((), device=device)
     for step in range(first, recipe.num_steps):
         for group in optimizer.param_groups:
             group["lr"] = cosine_learning_rate(step, recipe.num_steps, recipe.learning_rate)
-        rng = np.random.default_rng([recipe.seed, 2, step])
-        chosen = np.sort(rng.integers(0, len(latents) - NUM_VALIDATION, recipe.batch_size))
-        clean = torch.from_numpy(latents[chosen]).float().to(device)
-        ids = tokenize(tokenizer, draw_captions(scenes, chosen, rng, recipe)).to(device)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(device)
-        timesteps = torch.from_numpy(rng.integers(0, 1000, recipe.batch_size)).to(device)
-        with torch.autocast(device, torch.bfloat16):
-            context = text_encoder(ids).last_hidden_state
-            loss = v_loss(network, scheduler, clean, timesteps, noise, context).mean()
+        loss = loss_function(batches.draw(step))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         average.update(step)
-        recent.append(loss.item())
-        if step % 50 == 49:
-            run.log(step=step + 1, loss=float(np.mean(recent)))
-            recent = []
+        recent += loss.detach() / LOG_EVERY
+        if (step + 1) % LOG_EVERY == 0:
+            run.log(step=step + 1, loss=recent.item())
+            recent.zero_()
         if run.is_save_due or step + 1 == recipe.num_steps:
-            run.save(
-                {
-                    "step": step + 1,
-                    "unet": unet.state_dict(),
-                    "text_encoder": text_encoder.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average.averages,
-                }
-            )
+            run.keep(step + 1, modules, optimizer, average)
     average.copy_to_parameters()
-    save_text(run.folder, tokenizer, text_encoder.to("cpu"))
-    unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(run.folder / "unet")
-    scheduler.save_pretrained(run.folder / "scheduler")
+    save_base(run.folder, tokenizer, text_encoder, unet, scheduler)
+
+
+LOG_EVERY = 50  # steps
+
+
+def save_base(
+    folder: Path,
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+) -> None:
+    """Save the parts in the folders that a diffusers pipeline expects."""
+    save_text(folder, tokenizer, text_encoder.to("cpu"))
+    unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(folder / "unet")
+    scheduler.save_pretrained(folder / "scheduler")
 
 
 def main() -> None:
@@ -172,16 +213,34 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/base"))
     parser.add_argument("--steps", type=int, default=BaseRecipe.num_steps)
     parser.add_argument("--batch-size", type=int, default=BaseRecipe.batch_size)
+    parser.add_argument("--learning-rate", type=float, default=BaseRecipe.learning_rate)
+    parser.add_argument(
+        "--channels", type=int, nargs="+", default=BaseRecipe.channels, help="of each level"
+    )
+    parser.add_argument(
+        "--attention",
+        type=int,
+        nargs="+",
+        choices=(0, 1),
+        default=BaseRecipe.attention,
+        help="1 for each level with attention",
+    )
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the UNet (CUDA only: on a CPU compiled gradients were 39 %% off)",
+        help="compile the loss (CUDA only: on a CPU compiled gradients were 39 %% off)",
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     if args.compile and args.device == "cpu":
         parser.error("--compile needs a CUDA device: compiled gradients are wrong on a CPU.")
-    recipe = BaseRecipe(num_steps=args.steps, batch_size=args.batch_size)
+    recipe = BaseRecipe(
+        num_steps=args.steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        channels=tuple(args.channels),
+        attention=tuple(bool(level) for level in args.attention),
+    )
     train(args.bank, TrainingRun(args.run), recipe, args.device, args.compile)
 
 

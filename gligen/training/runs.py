@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ class MovingAverage:
             parameter.copy_(average)
 
 
+def trainable_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the values of the parameters that are trained; the others are known from the base."""
+    return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+
+
 class TrainingRun:
     """A folder with a resumable state and a log of one training stage."""
 
@@ -60,6 +65,49 @@ class TrainingRun:
         state = torch.load(self.state_path, weights_only=True)
         self._seconds_before = state["seconds"]
         return state
+
+    def restore(
+        self,
+        modules: Mapping[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        average: MovingAverage,
+    ) -> int:
+        """Take up the saved state, if there is one, and return the step to go on with.
+
+        Raises:
+            ValueError: the state belongs to models with other parameters.
+        """
+        state = self.load()
+        if state is None:
+            return 0
+        for name, module in modules.items():
+            expected = trainable_state(module)
+            if expected.keys() != state[name].keys():
+                different = sorted(expected.keys() ^ state[name].keys())
+                raise ValueError(
+                    f"{self.state_path} is of another {name}: {', '.join(different[:3])} and "
+                    f"{max(0, len(different) - 3)} further parameters are in one of the two alone. "
+                    "Choose another folder for this run."
+                )
+            module.load_state_dict(state[name], strict=False)
+        optimizer.load_state_dict(state["optimizer"])
+        average.averages = [
+            saved.to(parameter.device)
+            for saved, parameter in zip(state["average"], average.parameters, strict=True)
+        ]
+        return state["step"]
+
+    def keep(
+        self,
+        step: int,
+        modules: Mapping[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        average: MovingAverage,
+    ) -> None:
+        """Save what `restore` takes up; `step` is the first one not yet done."""
+        states = {name: trainable_state(module) for name, module in modules.items()}
+        training = {"optimizer": optimizer.state_dict(), "average": average.averages}
+        self.save({"step": step, **states, **training})
 
     @property
     def seconds(self) -> float:
