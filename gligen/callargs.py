@@ -8,6 +8,7 @@ from torch import Tensor
 from gligen.components import Components
 from gligen.encoding import check_length
 from gligen.holes import Hole, check_task
+from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
 from gligen.request import Request
 
@@ -21,6 +22,7 @@ def check_request(components: Components, request: Request) -> None:
         ValueError: the model is of the other task, or a size or a text is none that it takes.
     """
     check_task(components, request.inpaint_image)
+    check_layout(request.layout, kind_named(components.kind))
     if request.inpaint_image is not None and (request.width or request.height):
         raise ValueError("Inpainting keeps the size of the picture; leave width and height out.")
     check_side(components, "width", request.width)

@@ -9,6 +9,8 @@ from diffusers.image_processor import VaeImageProcessor
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from gligen.unet import kind_of
+
 
 @dataclass(frozen=True)
 class Components:
@@ -28,9 +30,8 @@ class Components:
 
     @property
     def kind(self) -> str:
-        """What the UNet was trained for: "generation_text_box" or "inpainting_text_box"."""
-        task = "generation" if self.num_channels == self.unet.config.in_channels else "inpainting"
-        return f"{task}_text_box"
+        """What the UNet was trained for, one of `gligen.kinds.KINDS`."""
+        return kind_of(self.unet)
 
     @property
     def is_inpainting(self) -> bool:

@@ -1,18 +1,14 @@
-"""Prompts and layouts turned into what the UNet reads.
+"""Prompts and phrases turned into features.
 
-Shapes: B prompts, L text tokens, M grounding slots, D width of the text encoder.
+Shapes: B prompts, N phrases, L text tokens, D width of the text encoder.
 """
 
 import logging
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
-
-from gligen.layout import MAX_REGIONS, Layout
-from gligen.tokenizers import BoxGrounding
 
 logger = logging.getLogger(__name__)
 
@@ -86,28 +82,3 @@ def encode_phrases(
         check_length(tokenizer, phrase, "The phrase")
     encoded = tokenizer(list(phrases), padding=True, return_tensors="pt").to(text_encoder.device)
     return text_encoder(encoded.input_ids, attention_mask=encoded.attention_mask).pooler_output
-
-
-def encode_layouts(
-    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, layouts: Sequence[Layout]
-) -> BoxGrounding:
-    """Turn B layouts into padded grounding input; each different phrase is encoded once.
-
-    Regions without a phrase (holes to be filled freely) take no slot.
-    """
-    device, dtype = text_encoder.device, text_encoder.dtype
-    width = text_encoder.config.hidden_size
-    boxes = torch.zeros(len(layouts), MAX_REGIONS, 4, device=device)
-    masks = torch.zeros(len(layouts), MAX_REGIONS, device=device)
-    features = torch.zeros(len(layouts), MAX_REGIONS, width, device=device, dtype=dtype)
-    phrases = sorted({region.phrase for layout in layouts for region in layout.grounded})
-    feature_of: dict[str, Tensor] = {}
-    if phrases:
-        encoded = encode_phrases(tokenizer, text_encoder, phrases)
-        feature_of = dict(zip(phrases, encoded, strict=True))
-    for row, layout in enumerate(layouts):
-        for slot, region in enumerate(layout.grounded):
-            boxes[row, slot] = torch.tensor(region.box)
-            masks[row, slot] = 1
-            features[row, slot] = feature_of[region.phrase]
-    return BoxGrounding(boxes, masks, features)

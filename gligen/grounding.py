@@ -1,20 +1,34 @@
 """From layouts to grounding: what the gated layers attend to during a run.
 
-Shapes: B pictures, M grounding tokens, D token width.
+Shapes: B pictures, M grounding tokens, D token width, E channels of a map, latents [B, c, h, w].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from gligen.components import Components
-from gligen.encoding import encode_layouts
-from gligen.layout import Layout
-from gligen.tokenizers import BoxGrounding
+from gligen.encoding import encode_phrases
+from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, check_layout, kind_named
+from gligen.layout import MAX_REGIONS, Box, Layout
+from gligen.maps import prepare_map
+from gligen.person import JOINTS
+from gligen.references import encode_references
+from gligen.request import STYLE_BOXES
+from gligen.tokenizers import (
+    BoxGrounding,
+    KeypointGrounding,
+    MapGrounding,
+    TextImageGrounding,
+)
 from gligen.unet import is_grounded
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -24,36 +38,233 @@ class RunGrounding:
     tokens: Float[Tensor, "B M D"] | None = None  # None: plain generation
     null_tokens: Float[Tensor, "B M D"] | None = None  # for the unconditional half of guidance
     grounded: Float[Tensor, "B 1 1"] | None = None  # 0 = a picture without grounding; None: all 1
+    map_channels: Float[Tensor, "B E h w"] | None = None  # map kinds: beside the latents
 
 
 @torch.no_grad()
-def encode_grounding(components: Components, layouts: Sequence[Layout]) -> RunGrounding:
-    """Encode the regions of B pictures.
+def encode_grounding(
+    components: Components,
+    layouts: Sequence[Layout],
+    size: tuple[int, int],
+    style_box: Box = STYLE_BOXES["official"],
+    crop_references: bool = False,
+) -> RunGrounding:
+    """Encode the layouts of B pictures; each different phrase and picture is encoded once.
 
-    A layout without regions means plain generation, so its gates stay shut; an inpainting hole
+    A layout with nothing in it means plain generation, so its gates stay shut; an inpainting hole
     without phrases is filled on null tokens, as in the original.
 
+    Args:
+        components: the models; their kind decides what of the layouts is read.
+        layouts: B of them.
+        size: width and height in pixels of what the model paints.
+        style_box: box of the token that carries the style picture.
+        crop_references: centre-crop reference pictures instead of squashing them to a square.
+
     Raises:
-        ValueError: there are regions and the UNet has no grounding layers.
+        ValueError: a layout holds what the model cannot follow.
     """
-    unet, device = components.unet, components.device
-    has_regions = [bool(layout.grounded) for layout in layouts]
-    if any(has_regions) and not is_grounded(unet):
-        raise ValueError(
-            "The UNet has no grounding layers, so regions cannot be followed; load a GLIGEN model, "
-            "or put an adapter on this base (gligen.loading.load_pipeline with base=...)."
-        )
-    if not is_grounded(unet) or not (any(has_regions) or components.is_inpainting):
+    unet = components.unet
+    if not is_grounded(unet):
+        if any(layouts) and not components.is_inpainting:
+            raise ValueError(
+                "The UNet has no grounding layers, so regions cannot be followed; load a GLIGEN "
+                "model, or put an adapter on this base (gligen.loading.load_pipeline with "
+                "base=...)."
+            )
         return RunGrounding()
-    encoded = encode_layouts(components.tokenizer, components.text_encoder, layouts)
+    kind = kind_named(components.kind)
+    for layout in layouts:
+        check_layout(layout, kind)
+    has_grounding = [
+        bool(layout.grounded) if kind.modality == TEXT_BOX else bool(layout) for layout in layouts
+    ]
+    if not (any(has_grounding) or kind.is_inpainting):
+        return RunGrounding()
+    if kind.modality == MAP:
+        return _encode_maps(components, layouts, size)
+    if kind.modality == TEXT_BOX:
+        encoded = _encode_regions(components, layouts)
+    elif kind.modality == KEYPOINT:
+        encoded = _encode_persons(components, layouts)
+    else:
+        encoded = _encode_references(components, layouts, style_box, crop_references)
     tokenizer = unet.position_net
-    home = tokenizer.null_positive_feature.device  # elsewhere than `device` while offloaded
-    moved = BoxGrounding(
-        encoded.boxes.to(home), encoded.masks.to(home), encoded.phrase_features.to(home)
-    )
-    tokens = tokenizer.tokens(moved).to(device)
-    null_tokens = tokenizer.tokens(moved.null()).to(device)
-    if components.is_inpainting or all(has_regions):
+    tokens = tokenizer.tokens(encoded).to(components.device)
+    null_tokens = tokenizer.tokens(encoded.null()).to(components.device)
+    if kind.is_inpainting or all(has_grounding):
         return RunGrounding(tokens, null_tokens)
-    grounded = torch.tensor(has_regions, dtype=tokens.dtype, device=device)
+    grounded = torch.tensor(has_grounding, dtype=tokens.dtype, device=tokens.device)
     return RunGrounding(tokens, null_tokens, grounded[:, None, None])
+
+
+def _encode_regions(components: Components, layouts: Sequence[Layout]) -> BoxGrounding:
+    """Encode the regions that have a phrase; a hole without one takes no slot."""
+    regions = [layout.grounded for layout in layouts]
+    home = components.unet.position_net.device
+    boxes, masks = _padded_boxes([[region.box for region in row] for row in regions])
+    features = _features(
+        [[region.phrase for region in row] for row in regions],
+        lambda phrases: encode_phrases(components.tokenizer, components.text_encoder, phrases),
+        components.unet.position_net.feature_width,
+    )
+    return BoxGrounding(boxes.to(home), masks.to(home), features.to(home))
+
+
+def _encode_references(
+    components: Components, layouts: Sequence[Layout], style_box: Box, crop: bool
+) -> TextImageGrounding:
+    """Encode every region, with or without phrase and picture; the style comes last."""
+    phrases: list[list[str]] = []
+    pictures: list[list[Image.Image | None]] = []
+    boxes: list[list[Box]] = []
+    for layout in layouts:
+        phrases.append([region.phrase for region in layout])
+        pictures.append([region.image for region in layout])
+        boxes.append([region.box for region in layout])
+        if layout.style is not None:
+            phrases[-1].append("")
+            pictures[-1].append(layout.style)
+            boxes[-1].append(style_box)
+    phrase_masks = _padded([[float(bool(phrase)) for phrase in row] for row in phrases])
+    image_masks = _padded([[float(image is not None) for image in row] for row in pictures])
+    for row, layout in enumerate(layouts):
+        for slot, region in enumerate(layout):
+            phrase_masks[row, slot] *= region.phrase_weight
+            image_masks[row, slot] *= region.image_weight
+
+    def encode(found: Sequence[Image.Image]) -> Tensor:
+        return _encode_pictures(components, found, crop)
+
+    tokenizer = components.unet.position_net
+    home, width = tokenizer.device, tokenizer.feature_width
+    places, masks = _padded_boxes(boxes)
+    phrase_features = _features(
+        phrases,
+        lambda found: encode_phrases(components.tokenizer, components.text_encoder, found),
+        width,
+    )
+    return TextImageGrounding(
+        boxes=places.to(home),
+        masks=masks.to(home),
+        phrase_masks=phrase_masks.to(home),
+        image_masks=image_masks.to(home),
+        phrase_features=phrase_features.to(home),
+        image_features=_features(pictures, encode, width).to(home),
+    )
+
+
+def _encode_pictures(
+    components: Components, pictures: Sequence[Image.Image], crop: bool
+) -> Float[Tensor, "N D"]:
+    encoder, projection = components.image_encoder, components.image_project
+    if encoder is None or projection is None or components.processor is None:
+        raise ValueError(
+            "The layout has reference or style pictures, but the model was loaded without the "
+            "parts that read them (image_encoder, image_project, processor); load them too, or "
+            "remove the pictures."
+        )
+    return encode_references(encoder, projection, components.processor, pictures, crop=crop)
+
+
+def _encode_persons(components: Components, layouts: Sequence[Layout]) -> KeypointGrounding:
+    """Place the joints of each person in the slots of that person.
+
+    Raises:
+        ValueError: there are more persons than the model can tell apart.
+    """
+    tokenizer = components.unet.position_net
+    points = torch.zeros(len(layouts), tokenizer.max_persons, len(JOINTS), 2)
+    masks = torch.zeros(points.shape[:-1])
+    for row, layout in enumerate(layouts):
+        if len(layout.persons) > tokenizer.max_persons:
+            raise ValueError(
+                f"The layout has {len(layout.persons)} persons; this model can tell "
+                f"{tokenizer.max_persons} apart. Remove some."
+            )
+        for slot, person in enumerate(layout.persons):
+            for joint, point in enumerate(person.keypoints):
+                if point is not None:
+                    points[row, slot, joint] = torch.tensor(point)
+                    masks[row, slot, joint] = 1
+    home = tokenizer.device
+    return KeypointGrounding(points.flatten(1, 2).to(home), masks.flatten(1).to(home))
+
+
+def _encode_maps(
+    components: Components, layouts: Sequence[Layout], size: tuple[int, int]
+) -> RunGrounding:
+    """Compute the tokens and the further input channels of each map.
+
+    Raises:
+        ValueError: some layouts have a map and others not; the first convolution cannot serve both
+            in one batch.
+    """
+    pictures = [layout.map for layout in layouts if layout.map is not None]
+    if len(pictures) != len(layouts):
+        raise ValueError(
+            f"Of {len(layouts)} layouts {len(pictures)} have a map; make the pictures with a map "
+            "and those without in two calls."
+        )
+    tokenizer, downsampler = components.unet.position_net, components.unet.downsample_net
+    home, device = tokenizer.device, components.device
+    distinct, index = _distinct(pictures)
+    maps = torch.cat([prepare_map(picture, components.kind, size) for picture in distinct])
+    maps = maps.to(home, components.unet.dtype)
+    given = MapGrounding(maps, torch.ones(len(maps), 1, dtype=maps.dtype, device=home))
+    tokens, null_tokens = tokenizer.tokens(given), tokenizer.tokens(given.null())
+    width, height = (side // components.pixels_per_latent for side in size)
+    return RunGrounding(
+        tokens=tokens[index].to(device),
+        null_tokens=null_tokens[index].to(device),
+        map_channels=downsampler(maps, (height, width))[index].to(device),
+    )
+
+
+def _features(
+    rows: Sequence[Sequence[Item | None]],
+    encode: Callable[[Sequence[Item]], Float[Tensor, "N D"]],
+    width: int,
+) -> Float[Tensor, "B M D"]:
+    """Encode each distinct item once and put its feature into every slot that has it.
+
+    Nothing is encoded where there is no item at all; empty items keep zeros, which masks hide.
+    """
+    places = [(r, s, item) for r, row in enumerate(rows) for s, item in enumerate(row) if item]
+    if not places:
+        return torch.zeros(len(rows), MAX_REGIONS, width)
+    distinct, index = _distinct([item for _, _, item in places])
+    encoded = encode(distinct)
+    features = encoded.new_zeros(len(rows), MAX_REGIONS, width)
+    for (row, slot, _), number in zip(places, index, strict=True):
+        features[row, slot] = encoded[number]
+    return features
+
+
+def _distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
+    """Return the different items, and for each item its place among them."""
+    distinct: list[Item] = []
+    index = []
+    for item in items:
+        if item not in distinct:
+            distinct.append(item)
+        index.append(distinct.index(item))
+    return distinct, index
+
+
+def _padded_boxes(
+    rows: Sequence[Sequence[Box]],
+) -> tuple[Float[Tensor, "B M 4"], Float[Tensor, "B M"]]:
+    """Return the boxes padded to the model's slots, and 1 where there is one."""
+    boxes = torch.zeros(len(rows), MAX_REGIONS, 4)
+    for row, found in enumerate(rows):
+        if found:
+            boxes[row, : len(found)] = torch.tensor(found)
+    return boxes, _padded([[1.0] * len(found) for found in rows])
+
+
+def _padded(rows: Sequence[Sequence[float]]) -> Float[Tensor, "B M"]:
+    padded = torch.zeros(len(rows), MAX_REGIONS)
+    for row, values in enumerate(rows):
+        padded[row, : len(values)] = torch.tensor(values)
+    return padded

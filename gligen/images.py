@@ -1,4 +1,4 @@
-"""Pictures in and out: reading untrusted files, and drawing boxes and contact sheets for people.
+"""Pictures in and out: reading untrusted files, and drawing layouts and contact sheets for people.
 
 What goes into a PNG beside the pixels lives in `gligen.metadata`.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from gligen.layout import Layout
+from gligen.layout import Box, Layout
+from gligen.skeletons import draw_persons
 
 MAX_PIXELS = 40_000_000
 
@@ -59,12 +60,29 @@ def open_picture(
         ValueError: the file is missing, no picture, damaged or too large; one sentence says which,
             and what to do.
     """
+    return flattened(_read(source, max_pixels), _name(source))
+
+
+def open_map(
+    source: str | os.PathLike[str] | BinaryFile, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read a picture file upright, its pixels as they are stored: indices stay indices.
+
+    For maps (`gligen.maps`), where a palette or 16 bits must not become a colour.
+
+    Raises:
+        ValueError: as `open_picture`.
+    """
+    return _read(source, max_pixels)
+
+
+def _read(source: str | os.PathLike[str] | BinaryFile, max_pixels: int) -> Image.Image:
     name = _name(source)
     try:
         with Image.open(source, formats=FORMATS) as picture:
             _check_size(picture.size, max_pixels, name)
             picture.load()
-            return _flattened(ImageOps.exif_transpose(picture), name)
+            return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
         raise ValueError(f"There is no file {name}; check the path.") from None
     except (IsADirectoryError, PermissionError) as error:
@@ -107,8 +125,22 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
     )
 
 
-def _flattened(picture: Image.Image, name: str) -> Image.Image:
-    """Return any decoded picture as RGB, on white."""
+def flattened(
+    picture: Image.Image, name: str = "The picture", background: str = "white"
+) -> Image.Image:
+    """Return any picture as RGB, upright, on `background` where it is transparent.
+
+    Args:
+        picture: is not changed.
+        name: how a sentence about it begins.
+        background: what shows through transparency.
+
+    Raises:
+        ValueError: it has no pixels, or 32-bit ones, whose range is unknown.
+    """
+    if 0 in picture.size:
+        raise PictureError(f"{name} is empty ({picture.width} x {picture.height} pixels).")
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16"):
         # Pillow would clip 16-bit grey at 255 instead of scaling it.
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
@@ -120,8 +152,30 @@ def _flattened(picture: Image.Image, name: str) -> Image.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     rgba = picture.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
+    ground = Image.new("RGBA", rgba.size, background)
+    return Image.alpha_composite(ground, rgba).convert("RGB")
+
+
+def draw_layout(image: Image.Image, layout: Layout) -> Image.Image:
+    """Return a copy of `image` with everything that has a place in the layout drawn over it.
+
+    Reference pictures stand small in the lower right corner of their boxes, below the persons;
+    boxes and phrases are as in `draw_boxes`. The map and the style picture are not drawn.
+    """
+    overlay = image.convert("RGB")
+    for region in layout:
+        if region.image is not None:
+            _paste_thumbnail(overlay, region.image, region.box)
+    return draw_boxes(draw_persons(overlay, layout.persons), layout)
+
+
+def _paste_thumbnail(overlay: Image.Image, picture: Image.Image, box: Box) -> None:
+    """Paste the whole picture into the box's lower right corner, a third of its sides at most."""
+    right, bottom = round(box[2] * overlay.width), round(box[3] * overlay.height)
+    width, height = right - box[0] * overlay.width, bottom - box[1] * overlay.height
+    side = max(1, round(width / 3)), max(1, round(height / 3))
+    thumbnail = ImageOps.contain(flattened(picture, "The reference picture"), side)
+    overlay.paste(thumbnail, (right - thumbnail.width, bottom - thumbnail.height))
 
 
 def draw_boxes(image: Image.Image, layout: Layout) -> Image.Image:

@@ -232,13 +232,12 @@ def boxes_in_area(boxes: Iterable[Box], area: WorkArea) -> list[Box | None]:
 def layout_in_area(layout: Layout, area: WorkArea) -> Layout:
     """Return the layout as seen in the area, without the regions that lie wholly outside it."""
     mapped = boxes_in_area(layout.boxes, area)
-    return Layout(
-        tuple(
-            replace(region, box=box)
-            for region, box in zip(layout, mapped, strict=True)
-            if box is not None
-        )
+    regions = tuple(
+        replace(region, box=box)
+        for region, box in zip(layout, mapped, strict=True)
+        if box is not None
     )
+    return replace(layout, regions=regions)
 
 
 def picture_in_area(picture: Image.Image, area: WorkArea) -> Image.Image:

@@ -32,6 +32,9 @@ class Region:
     phrase: str  # what to draw; empty: see the picture, or leave it to the model
     box: Box  # xyxy in [0, 1]
     image: Image.Image | None = None  # reference picture, for the text-image kinds
+    # How much of each counts, in [0, 1]; the rest is the null feature. Text-image kinds only.
+    phrase_weight: float = 1.0
+    image_weight: float = 1.0
 
     def __post_init__(self):
         if not isinstance(self.phrase, str):
@@ -41,6 +44,12 @@ class Region:
             )
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
         object.__setattr__(self, "box", check_box(self.box, f"Region {self.phrase!r}"))
+        for name in ("phrase_weight", "image_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"Region {self.phrase!r} has {name.replace('_', ' ')} {getattr(self, name)!r}; "
+                    "it must be a number from 0 to 1."
+                )
 
     @property
     def is_grounded(self) -> bool:

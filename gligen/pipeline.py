@@ -31,7 +31,7 @@ from gligen.components import Components
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.layout import Layout
-from gligen.request import Request, Result
+from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
 from gligen.unet import add_grounding
@@ -181,6 +181,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             sampler=request.sampler,
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             hole=hole,
+            style_box=STYLE_BOXES[request.style_box],
+            crop_references=request.crop_references,
         )
         step = None
         for step in run_steps(components, run):

@@ -18,7 +18,8 @@ from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import Hole, encode_hole
 from gligen.inpainting import layout_in_area
-from gligen.layout import Layout
+from gligen.layout import Box, Layout
+from gligen.request import STYLE_BOXES
 from gligen.sampling import Sampler, Step, denoise, make_sampler
 from gligen.schedule import gate_schedule
 
@@ -45,6 +46,8 @@ class Run:
     negative_prompt_embeds: Tensor | None = None
     clip_skip: int | None = None
     cross_attention_kwargs: dict[str, Any] | None = None
+    style_box: Box = STYLE_BOXES["official"]  # of the token that carries the style picture
+    crop_references: bool = False  # centre-crop reference pictures instead of squashing them
 
     @property
     def num_images(self) -> int:
@@ -62,7 +65,7 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Tensor | None
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
     context, negative_context = _encode_text(components, run)
-    grounding = encode_grounding(components, layouts)
+    grounding = encode_grounding(components, layouts, run.size, run.style_box, run.crop_references)
     sampler = make_sampler(
         run.sampler, components.scheduler, run.num_steps, device, run.generators, run.eta
     )
@@ -77,6 +80,7 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Tensor | None
         null_tokens=grounding.null_tokens,
         grounded=grounding.grounded,
         extra_channels=None if hole is None else hole.extra_channels,
+        map_channels=grounding.map_channels,
         cross_attention_kwargs=run.cross_attention_kwargs,
     )
 

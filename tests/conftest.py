@@ -2,18 +2,35 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from tokenizers import pre_tokenizers
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 from gligen.checkpoints import build_unet
 from gligen.conversion import convert_unet_state
+from gligen.kinds import KEYPOINT, MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.pipeline import GligenPipeline
-from gligen.unet import add_grounding
+from gligen.references import projection_module
+from gligen.tokenizers import (
+    KeypointTokenizer,
+    MapDownsampler,
+    MapTokenizer,
+    TextBoxTokenizer,
+    TextImageBoxTokenizer,
+)
+from gligen.unet import add_grounding, add_map_input, record_kind
 from tests.golden.fill import torch_state_dict
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,10 +84,15 @@ def open_gates(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     for name, parameter in unet.named_parameters():
         if name.endswith(("alpha_attn", "alpha_dense")):
             parameter.data.fill_(0.5)
-        if "position_net.null" in name:
+        if name.startswith("position_net.") and not parameter.data.any():
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+        if name.endswith(".gamma"):
+            parameter.data.fill_(0.3)
         if "position_net.linears" in name or "fuser.linear" in name:
             parameter.data.mul_(3)
+        if name == "conv_in.weight":  # of a map kind: the map's channels start at zero
+            noise = torch.randn(parameter.shape, generator=generator) * 0.1
+            parameter.data += torch.where(parameter == 0, noise, 0)
     return unet.requires_grad_(False).eval()
 
 
@@ -101,11 +123,59 @@ def small_tokenizer(max_tokens: int = 24) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_tokens)
 
 
+def grounded_unet(kind: str) -> UNet2DConditionModel:
+    """Build a small random UNet of any kind, gates open."""
+    described = kind_named(kind)
+    unet = small_unet(9 if described.is_inpainting else 4)
+    if described.modality == KEYPOINT:
+        tokenizer = KeypointTokenizer(8, 32)
+    elif described.modality == MAP:
+        num_classes = described.map_channels if kind == "semantic" else 0
+        tokenizer = MapTokenizer(4, 32, (8, 8, 16, 16), (1, 1, 1, 1), num_classes)
+    elif described.modality == TEXT_IMAGE_BOX:
+        tokenizer = TextImageBoxTokenizer(32, 32)
+    else:
+        tokenizer = TextBoxTokenizer(32, 32)
+    add_grounding(unet, tokenizer)
+    if described.modality == MAP:
+        widths = () if kind == "hed" else (4, 8)
+        add_map_input(unet, MapDownsampler(described.map_channels, widths))
+    record_kind(unet, kind)
+    return open_gates(unet)
+
+
+def small_image_encoder() -> CLIPVisionModelWithProjection:
+    """Build a random CLIP vision model whose feature is as wide as a phrase's."""
+    torch.manual_seed(3)
+    config = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        projection_dim=32,
+    )
+    return CLIPVisionModelWithProjection(config).requires_grad_(False).eval()
+
+
+def image_parts(kind: str) -> dict[str, Any]:
+    """Return the parts that only the text-image kinds have."""
+    if kind_named(kind).modality != TEXT_IMAGE_BOX:
+        return {}
+    matrix = torch.randn(32, 32, generator=torch.Generator().manual_seed(4))
+    return {
+        "image_encoder": small_image_encoder(),
+        "image_project": projection_module(matrix),
+        "processor": CLIPImageProcessorPil(),
+    }
+
+
 def small_pipeline(
     kind: str = "generation_text_box", prediction: str = "epsilon"
 ) -> GligenPipeline:
-    """Build a whole pipeline of random weights, 64 px pictures, gates open."""
-    unet = open_gates(add_grounding(small_unet(4 if kind.startswith("generation") else 9)))
+    """Build a whole pipeline of random weights, 64 px pictures, gates open; any kind."""
+    unet = grounded_unet(kind)
     torch.manual_seed(0)
     tokenizer = small_tokenizer()
     text_encoder = CLIPTextModel(
@@ -138,7 +208,9 @@ def small_pipeline(
         steps_offset=1,
         prediction_type=prediction,
     )
-    pipeline = GligenPipeline(vae.eval(), text_encoder.eval(), tokenizer, unet, scheduler)
+    pipeline = GligenPipeline(
+        vae.eval(), text_encoder.eval(), tokenizer, unet, scheduler, **image_parts(kind)
+    )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
