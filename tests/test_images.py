@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gligen.images import REGION_COLOURS, contact_sheet, draw_boxes, open_picture
-from gligen.layout import Layout
+from gligen.images import (
+    REGION_COLOURS,
+    contact_sheet,
+    draw_boxes,
+    draw_layout,
+    flattened,
+    open_map,
+    open_picture,
+)
+from gligen.layout import Layout, Region
+from gligen.person import JOINTS, Person
+from gligen.skeletons import LEFT_COLOUR
 
 
 def saved(image, form="PNG", **options):
@@ -118,6 +128,38 @@ def test_the_limit_is_the_caller_s():
     assert open_picture(saved(gradient()), max_pixels=1200).size == (40, 30)
 
 
+def test_maps_keep_their_pixels_as_they_are_stored():
+    indices = Image.fromarray(np.array([[0, 1, 200]], np.uint8))
+    indices.putpalette([255, 0, 0] * 256)
+    deep = Image.fromarray(np.array([[0, 300, 65535]], np.uint16))
+    for picture in (indices, deep, gradient()):
+        opened = open_map(saved(picture))
+        assert opened.mode == picture.mode
+        assert np.array_equal(np.asarray(opened), np.asarray(picture))
+
+
+def test_maps_are_turned_and_checked_like_pictures():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert open_map(saved(gradient(), exif=exif)).size == (30, 40)
+    with pytest.raises(ValueError, match="not a picture"):
+        open_map(io.BytesIO(b"hello"))
+    with pytest.raises(ValueError, match=r"at most 0\.001 are"):
+        open_map(saved(gradient()), max_pixels=1000)
+
+
+def test_a_picture_in_memory_is_flattened_too():
+    clear = Image.new("RGBA", (2, 1), (9, 9, 9, 0))
+    assert flattened(clear).getpixel((0, 0)) == (255, 255, 255)
+    assert flattened(clear, background="black").getpixel((0, 0)) == (0, 0, 0)
+    turned = gradient()
+    turned.getexif()[0x0112] = 6
+    assert flattened(turned).size == (30, 40)
+    assert turned.size == (40, 30), "the picture given is not changed"
+    with pytest.raises(ValueError, match=r"^The style picture is empty \(0 x 7 pixels\)\.$"):
+        flattened(Image.new("L", (0, 7)), "The style picture")
+
+
 # --- drawing -------------------------------------------------------------------------------------
 
 
@@ -132,6 +174,50 @@ def test_boxes_are_drawn_on_their_edges_in_their_colours():
     assert tuple(drawn[400, 511]) == REGION_COLOURS[1]
     assert not drawn[:120].any(), "outside the boxes nothing changes"
     assert not np.asarray(black).any(), "the picture given is not changed"
+
+
+def whole_person(**moved):
+    points = [(0.3 + 0.02 * index, 0.3 + 0.02 * index) for index in range(len(JOINTS))]
+    for joint, point in moved.items():
+        points[JOINTS.index(joint.replace("_", " "))] = point
+    return Person(tuple(points))
+
+
+def test_a_layout_without_extras_is_drawn_as_boxes():
+    layout = Layout.from_lists(["a", "b"], [(0.25, 0.25, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)])
+    picture = gradient(200, 200)
+    assert draw_layout(picture, layout).tobytes() == draw_boxes(picture, layout).tobytes()
+
+
+def test_persons_are_drawn_over_the_picture():
+    black = Image.new("RGB", (100, 100))
+    drawn = draw_layout(black, Layout(persons=(whole_person(left_wrist=(0.9, 0.1)),)))
+    assert drawn.getpixel((89, 10)) == LEFT_COLOUR
+    assert not np.asarray(black).any(), "the picture given is not changed"
+
+
+def test_reference_pictures_stand_in_the_corner_of_their_box():
+    black = Image.new("RGB", (400, 400))
+    wide = Image.new("RGBA", (60, 30), (0, 255, 0, 255))
+    wide.paste((0, 0, 0, 0), (0, 0, 30, 30))
+    layout = Layout((Region("a toy", (0.25, 0.25, 0.75, 1.0), wide), Region("b", (0, 0, 0.2, 0.2))))
+    drawn = np.asarray(draw_layout(black, layout))
+    outline = REGION_COLOURS[0]
+    # A third of the box's 200 pixels, all of it: the left half was transparent, so it is white.
+    thumbnail = drawn[370:396, 234:297]
+    assert (thumbnail[:, :30] == 255).all()
+    assert (thumbnail[:, 38:] == (0, 255, 0)).all()
+    assert not drawn[350:364, 110:295].any()
+    assert not drawn[370:396, 110:231].any()
+    assert tuple(drawn[399, 260]) == outline
+    without = Layout(tuple(Region(region.phrase, region.box) for region in layout))
+    unchanged = np.asarray(draw_boxes(black, without))
+    assert np.array_equal(drawn[:360], unchanged[:360])
+
+
+def test_a_thumbnail_fits_into_the_smallest_box():
+    layout = Layout((Region("", (0.5, 0.5, 0.501, 0.501), gradient()),))
+    assert draw_layout(Image.new("RGB", (64, 64)), layout).size == (64, 64)
 
 
 def test_labels_differ_by_phrase_and_stay_inside():
