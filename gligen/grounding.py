@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -164,6 +165,7 @@ def _encode_pictures(
             "parts that read them (image_encoder, image_project, processor); load them too, or "
             "remove the pictures."
         )
+    assert isinstance(projection, CLIPImageProjection), "diffusers' component of that name"
     return encode_references(encoder, projection, components.processor, pictures, crop=crop)
 
 

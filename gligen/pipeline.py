@@ -7,6 +7,7 @@ arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.ru
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from gligen.callargs import (
 from gligen.components import Components
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
+from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
@@ -161,6 +163,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         started = time.perf_counter()
         components = self._components
         check_request(components, request)
+        if request.gate_schedule is None:
+            request = replace(request, gate_schedule=kind_named(components.kind).usual_tau)
+        assert request.gate_schedule is not None, "every kind has a usual tau"
         hole = plan_hole(
             components,
             request.inpaint_image,

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from gligen.layout import Layout
+from gligen.layout import Layout, Region
 from gligen.schedule import check_schedule
 
 MAX_IMAGES = 16
@@ -40,7 +40,8 @@ class Request:
     num_images: int = 1  # 1-16; picture i is made with seed + i
     num_inference_steps: int = 50  # 1-1000
     guidance_scale: float = 7.5  # >= 1; 1 = no guidance
-    gate_schedule: float | tuple[float, float, float] = 0.3  # tau, or (full, decay, off)
+    # tau, or (full, decay, off); None: the usual tau of the model's kind
+    gate_schedule: float | tuple[float, float, float] | None = None
     guidance_rescale: float = 0.0  # 0-1; against overexposure, 0 = off (arXiv 2305.08891)
     sampler: str | None = "plms"  # one of gligen.sampling.SAMPLERS; None: the model's own scheduler
     seed: int | None = None  # None: drawn at random and reported
@@ -87,7 +88,8 @@ class Request:
             raise ValueError(
                 f"There is no style box {self.style_box!r}; there are: {', '.join(STYLE_BOXES)}."
             )
-        check_schedule(self.gate_schedule)
+        if self.gate_schedule is not None:
+            check_schedule(self.gate_schedule)
         if self.sampler is not None and self.sampler not in SAMPLERS:
             raise ValueError(
                 f"There is no sampler {self.sampler!r}; there are: {', '.join(SAMPLERS)}."
@@ -141,10 +143,7 @@ class Result:
             "model": self.model,
             "prompt": self.prompt,
             "negative_prompt": request.negative_prompt,
-            "regions": [
-                {"phrase": r.phrase, "box": list(r.box), "has_picture": r.image is not None}
-                for r in request.layout
-            ],
+            "regions": [_described(region) for region in request.layout],
             "persons": [list(person.keypoints) for person in request.layout.persons],
             "has_map": request.layout.map is not None,
             "style": request.style_box if request.layout.style is not None else None,
@@ -152,7 +151,7 @@ class Result:
             "num_inference_steps": request.num_inference_steps,
             "guidance_scale": request.guidance_scale,
             "guidance_rescale": request.guidance_rescale,
-            "gate_schedule": schedule if isinstance(schedule, (int, float)) else list(schedule),
+            "gate_schedule": list(schedule) if isinstance(schedule, tuple) else schedule,
             "sampler": request.sampler,
             "width": self.images[index].width,
             "height": self.images[index].height,
@@ -160,6 +159,11 @@ class Result:
             "mask": "painted" if request.inpaint_mask is not None else "boxes",
             "mask_feather": request.mask_feather,
         }
+
+
+def _described(region: Region) -> dict[str, Any]:
+    entry: dict[str, Any] = {"phrase": region.phrase, "box": list(region.box)}
+    return entry if region.image is None else {**entry, "has_picture": True}
 
 
 def append_phrases(prompt: str, phrases: Sequence[str]) -> str:

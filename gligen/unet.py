@@ -75,23 +75,23 @@ class FirstConvolution(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
         self.base_channels = base_channels
         weight, bias = torch.zeros(out_channels, base_channels, 3, 3), torch.zeros(out_channels)
-        self.register_parameter("base_weight", nn.Parameter(weight) if has_base else None)
-        self.register_parameter("base_bias", nn.Parameter(bias) if has_base else None)
+        self.base_weight = nn.Parameter(weight) if has_base else None
+        self.base_bias = nn.Parameter(bias) if has_base else None
 
-    def forward(self, x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C h w"]:
+    def forward(self, input: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C h w"]:  # noqa: A002
         """Convolve the latents, with or without the map's channels.
 
         Raises:
             ValueError: bare latents, and the base's convolution is not there.
         """
-        if x.shape[1] != self.base_channels:
-            return super().forward(x)
+        if input.shape[1] != self.base_channels:
+            return super().forward(input)
         if self.base_weight is None:
             raise ValueError(
                 "Without a map, and after tau, the model needs the first convolution of the base, "
                 "which its file does not hold; load it with a base (base=...), or set tau to 1."
             )
-        return F.conv2d(x, self.base_weight, self.base_bias, padding=1)
+        return F.conv2d(input, self.base_weight, self.base_bias, padding=1)
 
 
 def is_grounding_key(key: str) -> bool:
@@ -109,7 +109,8 @@ def is_grounded(unet: UNet2DConditionModel) -> bool:
 
 def modality_of(unet: UNet2DConditionModel) -> str | None:
     """Return the modality of a UNet's grounding layers, None where it has none."""
-    return _MODALITIES.get(type(getattr(unet, "position_net", None)))
+    tokenizer = getattr(unet, "position_net", None)
+    return None if tokenizer is None else _MODALITIES.get(type(tokenizer))
 
 
 def possible_kinds(unet: UNet2DConditionModel) -> tuple[str, ...]:
@@ -217,12 +218,12 @@ def add_map_input(
         )
     first.to(base.weight.dtype)
     if base.weight.device.type != "meta":
-        with torch.no_grad():
-            first.weight.zero_()[:, :latent] = base.weight
-            first.bias.copy_(base.bias)
-            if has_base:
-                first.base_weight.copy_(base.weight)
-                first.base_bias.copy_(base.bias)
+        channels = torch.zeros_like(first.weight[:, latent:])
+        first.weight.data = torch.cat([base.weight.data, channels], dim=1)
+        first.bias = nn.Parameter(base.bias.data.clone())
+        if has_base:
+            first.base_weight = nn.Parameter(base.weight.data.clone())
+            first.base_bias = nn.Parameter(base.bias.data.clone())
     unet.conv_in = first.train(unet.training)
     unet.downsample_net = downsampler.train(unet.training)
     unet.register_to_config(in_channels=first.in_channels)

@@ -232,3 +232,11 @@ def test_the_map_enters_only_while_gates_are_open(pipelines):
     finally:
         hook.remove()
     assert seen == [12, 12, 4, 4]
+
+
+@pytest.mark.parametrize(("kind", "tau"), [("generation_text_box", 0.3), ("hed", 0.9)])
+def test_without_a_schedule_the_kinds_own_is_used_and_told(pipelines, kind, tau):
+    result = pipelines(kind).generate(request_for(kind, layout_for(kind), gate_schedule=None))
+    assert result.settings(0)["gate_schedule"] == tau
+    given = pipelines(kind).generate(request_for(kind, layout_for(kind), gate_schedule=tau))
+    assert result.images[0] == given.images[0]

@@ -21,9 +21,9 @@ _EPS = 1e-6
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of each cell."""
 
-    def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+    def forward(self, input: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:  # noqa: A002
         """Normalise every cell."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
 class Block(nn.Module):

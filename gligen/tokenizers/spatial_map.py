@@ -109,6 +109,7 @@ class MapDownsampler(nn.Module):
     def __init__(self, in_channels: int, widths: Sequence[int] = ()):
         super().__init__()
         self.in_channels = in_channels
+        self.out_channels = widths[-1] if widths else in_channels  # beside the latents
         self.layers = None
         if widths:
             first, second = widths
@@ -117,11 +118,6 @@ class MapDownsampler(nn.Module):
                 nn.SiLU(),
                 nn.Conv2d(first, second, kernel_size=4, stride=2, padding=1),
             )
-
-    @property
-    def out_channels(self) -> int:
-        """Channels that it adds beside the latents."""
-        return self.in_channels if self.layers is None else self.layers[2].out_channels
 
     def forward(
         self, image: Float[Tensor, "B C H W"], size: tuple[int, int]
@@ -136,6 +132,6 @@ class MapDownsampler(nn.Module):
         mode = "nearest" if self.in_channels > 3 else "bicubic"
         if self.layers is None:
             return F.interpolate(image, size, mode=mode)
-        weight = self.layers[0].weight
+        dtype = next(self.layers.parameters()).dtype
         target = (4 * size[0], 4 * size[1])
-        return self.layers(F.interpolate(image.to(weight.dtype), target, mode=mode))
+        return self.layers(F.interpolate(image.to(dtype), target, mode=mode))
