@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from gligen.training.masks import BOX_SHARE, random_hole
-from gligen.world import sample_scene
+from gligen.world import SPRITE_NAMES, sample_scene
 
 SIZE = (16, 24)  # height and width differ, so that a mix-up shows
 
 
 def draw(seed, size=SIZE):
     """Return a scene, its hole, the objects given as covered, and whether boxes made the hole."""
-    scene = sample_scene(np.random.default_rng([9, seed]))
+    # Among them scenes of persons alone.
+    scene = sample_scene(np.random.default_rng([9, seed]), names=SPRITE_NAMES, person_share=0.3)
     hole, covered = random_hole(scene, size, np.random.default_rng(seed))
     is_of_boxes = np.random.default_rng(seed).random() < BOX_SHARE
     return scene, hole, covered, is_of_boxes
@@ -40,7 +41,7 @@ def test_a_hole_covers_the_objects_that_are_to_be_painted_into_it():
         assert hole.shape == SIZE
         assert hole.dtype == bool
         assert hole.any()
-        assert set(covered) <= set(scene.objects)
+        assert set(covered) <= set(scene.things)
         for item in covered:
             share = hole[cells(item.box)].mean()
             assert share == 1 if is_of_boxes else share > 0.6
@@ -57,7 +58,7 @@ def test_a_hole_of_boxes_reaches_no_further_than_its_margin():
 def test_a_stroke_names_every_object_that_it_mostly_covers():
     for scene, hole, covered, is_of_boxes in DRAWN:
         if not is_of_boxes:
-            mostly = [item for item in scene.objects if hole[cells(item.box)].mean() > 0.6]
+            mostly = [item for item in scene.things if hole[cells(item.box)].mean() > 0.6]
             assert covered == mostly
 
 

@@ -20,23 +20,21 @@ from gligen.training.autoencoder import (
     to_pixels,
 )
 from gligen.training.base import make_scheduler
-from gligen.training.grounding import (
+from gligen.training.grounding import check_frozen, loss_of, paired_loss, train
+from gligen.training.runs import TrainingRun
+from gligen.training.scene_batches import (
+    OPEN_SET_NAMES,
     GroundingRecipe,
     SceneBatches,
     Vocabulary,
-    check_frozen,
     encode,
-    loss_of,
+    grounded_names,
     mirrored,
-    paired_loss,
-    start_on,
-    train,
-    widen_first_convolution,
 )
-from gligen.training.runs import TrainingRun
+from gligen.training.starting import start_on, widen_first_convolution
 from gligen.training.text import EXTRA_WORDS, MAX_TOKENS, make_tokenizer, save_text
 from gligen.unet import add_grounding, is_grounding_key, predict
-from gligen.world import SPRITE_NAMES
+from gligen.world import ALL_SPRITE_NAMES, SPRITE_NAMES
 from tests.conftest import open_gates
 
 WIDTH = 32  # of the tiny text encoder
@@ -280,6 +278,72 @@ def test_a_step_always_gives_the_same_batch_and_never_a_validation_picture(bank,
     else:
         assert one.mask.shape == (64, 1, SIDE, SIDE)
         assert set(one.mask.unique().tolist()) == {0, 1}
+
+
+# --- names held out ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large_bank(tmp_path_factory):
+    """A bank of the larger world, with random latents."""
+    folder = tmp_path_factory.mktemp("large")
+    banks.build_bank(folder, banks.CHUNK, workers=1, world=banks.LARGE_WORLD)
+    latents = np.random.default_rng(0).standard_normal((banks.CHUNK, 4, SIDE, SIDE))
+    np.save(folder / "latents.npy", latents.astype(np.float16))
+    return folder
+
+
+def test_a_bank_of_the_larger_world_reads_back_with_its_persons_and_its_world(large_bank):
+    scenes = banks.load_scenes(large_bank)
+    assert scenes == banks.draw_chunk(0, banks.LARGE_WORLD)[1]
+    assert any(scene.persons for scene in scenes)
+    assert banks.load_world(large_bank) == banks.LARGE_WORLD
+
+
+def test_a_bank_that_names_no_world_is_of_the_first(bank, tmp_path):
+    (tmp_path / "scenes.json").write_bytes((bank / "scenes.json").read_bytes())
+    assert banks.load_world(tmp_path) == banks.FIRST_WORLD
+
+
+@pytest.mark.parametrize("kind", ["generation_text_box", "inpainting_text_box"])
+def test_held_out_names_are_never_seen_in_grounded_training(
+    large_bank, tokenizer, text_encoder, kind
+):
+    options = recipe(kind=kind, batch_size=64, caption_dropout=0.0, held_out=OPEN_SET_NAMES)
+    names = grounded_names(banks.LARGE_WORLD, options)
+    assert names == (*SPRITE_NAMES, "person")
+    vocabulary = Vocabulary(tokenizer, text_encoder, names)
+    batches = SceneBatches(large_bank, vocabulary, options, "cpu")
+    captions = [c for step in range(4) for c in batches.training(step).captions]
+    captions += batches.validation().captions
+    assert any("person" in caption for caption in captions)
+    for name in OPEN_SET_NAMES:
+        assert not any(name in caption for caption in captions)
+    everything = SceneBatches(
+        large_bank,
+        Vocabulary(tokenizer, text_encoder, (*ALL_SPRITE_NAMES, "person")),
+        recipe(batch_size=64, caption_dropout=0.0),
+        "cpu",
+    )
+    assert any(OPEN_SET_NAMES[0] in caption for caption in everything.validation().captions)
+
+
+def test_a_held_out_name_that_reaches_a_region_ends_the_run(large_bank, tokenizer, text_encoder):
+    names = grounded_names(banks.LARGE_WORLD, recipe(held_out=OPEN_SET_NAMES))
+    vocabulary = Vocabulary(tokenizer, text_encoder, names)
+    leaking = SceneBatches(large_bank, vocabulary, recipe(batch_size=64), "cpu")
+    with pytest.raises(ValueError, match=r"met the phrase .* does not hold"):
+        leaking.training(0)
+
+
+def test_only_names_of_the_bank_can_be_held_out():
+    with pytest.raises(ValueError, match=r"'whale' cannot be held out.*dog, panda"):
+        grounded_names(banks.FIRST_WORLD, recipe(held_out=("whale",)))
+
+
+def test_a_bank_without_a_scene_to_train_on_is_an_error(bank, vocabulary):
+    with pytest.raises(ValueError, match=r"No scene of .* is left"):
+        SceneBatches(bank, vocabulary, recipe(held_out=SPRITE_NAMES), "cpu")
 
 
 # --- stage 2 -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from gligen.training.bank import load_images
-from gligen.training.runs import MovingAverage, TrainingRun, cosine_learning_rate
+from gligen.training.runs import Optimiser, TrainingRun
 
 LATENT_CHANNELS = 12
 KL_WEIGHT = 1e-6
@@ -109,7 +109,7 @@ def _connect(convolution: nn.Conv2d, outputs: range, inputs: range, kernel: Tens
 
 def to_pixels(images: np.ndarray) -> Tensor:
     """Turn uint8 (B, H, W, 3) into float (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def train(
@@ -120,49 +120,37 @@ def train(
     images = load_images(bank)
     validation = to_pixels(images[-NUM_VALIDATION:]).to(device)
     model = make_autoencoder().to(device, memory_format=torch.channels_last)
-    average = MovingAverage(model.parameters(), 0.998)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
-    first = 0
-    if state := run.load():
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.averages = [a.to(device) for a in state["average"]]
-        first = state["step"]
-    for step in range(first, num_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine_learning_rate(step, num_steps, 2e-3)
+    optimiser = Optimiser(model.parameters(), num_steps, learning_rate=2e-3, decay=0.998)
+    for step in range(run.restore({"model": model}, optimiser), num_steps):
         rng = np.random.default_rng([1, step])
         chosen = np.sort(rng.integers(0, len(images) - NUM_VALIDATION, batch_size))
         pixels = to_pixels(images[chosen]).to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
-            mean, log_variance = model.quant_conv(model.encoder(pixels)).float().chunk(2, dim=1)
-            log_variance = log_variance.clamp(-30, 20)
-            latents = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-            decoded = model.decoder(model.post_quant_conv(latents)).float()
-        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3)).mean()
-        error = (decoded - pixels).pow(2).mean()
-        loss = error + 0.05 * (decoded - pixels).abs().mean() + KL_WEIGHT * kl
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update(step)
+        generator = torch.Generator(device).manual_seed(step)
+        loss, kl = losses(model, pixels, generator)
+        optimiser.descend(step, loss)
         if step % 100 == 99:
-            run.log(
-                step=step + 1, loss=loss.item(), kl=kl.item(), psnr=psnr(model, validation[:64])
-            )
+            figures = {"loss": loss.item(), "kl": kl.item(), "psnr": psnr(model, validation[:64])}
+            run.log(step=step + 1, **figures)
         if run.is_save_due or step + 1 == num_steps:
-            run.save(
-                {
-                    "step": step + 1,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average.averages,
-                }
-            )
-    average.copy_to_parameters()
+            run.keep(step + 1, {"model": model}, optimiser)
+    optimiser.average.copy_to_parameters()
     run.log(step=num_steps, averaged_psnr=psnr(model, validation))
     return model.eval()
+
+
+def losses(
+    model: AutoencoderKL, pixels: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return what is minimised, and the divergence of the latents in it before its weight."""
+    with torch.autocast(pixels.device.type, torch.bfloat16):
+        mean, log_variance = model.quant_conv(model.encoder(pixels)).float().chunk(2, dim=1)
+        log_variance = log_variance.clamp(-30, 20)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        latents = mean + (0.5 * log_variance).exp() * noise
+        decoded = model.decoder(model.post_quant_conv(latents)).float()
+    kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3)).mean()
+    error = (decoded - pixels).pow(2).mean()
+    return error + 0.05 * (decoded - pixels).abs().mean() + KL_WEIGHT * kl, kl
 
 
 @torch.no_grad()

@@ -21,8 +21,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
 from gligen.training.bank import load_scenes, load_world
 from gligen.training.captions import caption_ids, tokenize
-from gligen.training.runs import MovingAverage, TrainingRun, cosine_learning_rate
+from gligen.training.runs import Optimiser, TrainingRun
 from gligen.training.text import WIDTH, make_text_encoder, make_tokenizer, save_text
+
+LOG_EVERY = 50  # steps
 
 
 @dataclass(frozen=True)
@@ -154,43 +156,29 @@ def train(
     scheduler = make_scheduler()
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)
     batches = BaseBatches(bank, run, tokenizer, recipe, device)
-    parameters = [*text_encoder.parameters(), *unet.parameters()]
-    average = MovingAverage(parameters)
-    optimizer = torch.optim.AdamW(
-        parameters, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-    )
     modules = {"unet": unet, "text_encoder": text_encoder}
-    first = run.restore(modules, optimizer, average)
+    parameters = [*text_encoder.parameters(), *unet.parameters()]
+    optimiser = Optimiser(parameters, recipe.num_steps, recipe.learning_rate)
 
     def loss_of(batch: BaseBatch) -> Tensor:
         with torch.autocast(device, torch.bfloat16):
             context = text_encoder(batch.ids).last_hidden_state
-            return v_loss(
-                unet, scheduler, batch.clean, batch.timesteps, batch.noise, context
-            ).mean()
+            drawn = batch.clean, batch.timesteps, batch.noise
+            return v_loss(unet, scheduler, *drawn, context).mean()
 
     loss_function = torch.compile(loss_of) if compile_loss else loss_of
     recent = torch.zeros((), device=device)
-    for step in range(first, recipe.num_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine_learning_rate(step, recipe.num_steps, recipe.learning_rate)
+    for step in range(run.restore(modules, optimiser), recipe.num_steps):
         loss = loss_function(batches.draw(step))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        average.update(step)
+        optimiser.descend(step, loss)
         recent += loss.detach() / LOG_EVERY
         if (step + 1) % LOG_EVERY == 0:
             run.log(step=step + 1, loss=recent.item())
             recent.zero_()
         if run.is_save_due or step + 1 == recipe.num_steps:
-            run.keep(step + 1, modules, optimizer, average)
-    average.copy_to_parameters()
+            run.keep(step + 1, modules, optimiser)
+    optimiser.average.copy_to_parameters()
     save_base(run.folder, tokenizer, text_encoder, unet, scheduler)
-
-
-LOG_EVERY = 50  # steps
 
 
 def save_base(

@@ -18,19 +18,19 @@ def random_hole(
         rng: all randomness.
 
     Returns:
-        The hole, bool (height, width), True = paint, and the objects that it covers; regions of
-        other objects must not be given, since those stay as they are.
+        The hole, bool (height, width), True = paint, and the objects and persons that it covers;
+        regions of others must not be given, since those stay as they are.
     """
     height, width = size
     if rng.random() < BOX_SHARE:
-        chosen = [item for item in scene.objects if rng.random() < 0.6]
-        chosen = chosen or [scene.objects[rng.integers(len(scene.objects))]]
+        chosen = [item for item in scene.things if rng.random() < 0.6]
+        chosen = chosen or [scene.things[rng.integers(len(scene.things))]]
         hole = np.zeros(size, bool)
         for item in chosen:
             hole |= _box(item, size, rng.uniform(0, 0.04))
         return hole, chosen
     hole = _stroke(height, width, rng)
-    return hole, [item for item in scene.objects if _covered(item, hole) > 0.6]
+    return hole, [item for item in scene.things if _covered(item, hole) > 0.6]
 
 
 def _box(item: SceneObject, size: tuple[int, int], margin: float) -> np.ndarray:

@@ -40,6 +40,35 @@ class MovingAverage:
             parameter.copy_(average)
 
 
+class Optimiser:
+    """One step of any stage: AdamW with warm-up, cosine and clipping, then the moving average."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        num_steps: int,
+        learning_rate: float,
+        decay: float = 0.999,
+    ):
+        self.parameters = list(parameters)
+        self.num_steps = num_steps
+        self.learning_rate = learning_rate
+        self.average = MovingAverage(self.parameters, decay)
+        self.adam = torch.optim.AdamW(
+            self.parameters, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+
+    def descend(self, step: int, loss: torch.Tensor) -> None:
+        """Follow the gradient of `loss`; `step` counts from 0."""
+        for group in self.adam.param_groups:
+            group["lr"] = cosine_learning_rate(step, self.num_steps, self.learning_rate)
+        self.adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.adam.step()
+        self.average.update(step)
+
+
 def trainable_state(module: nn.Module) -> dict[str, torch.Tensor]:
     """Return the values of the parameters that are trained; the others are known from the base."""
     return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
@@ -69,8 +98,7 @@ class TrainingRun:
     def restore(
         self,
         modules: Mapping[str, nn.Module],
-        optimizer: torch.optim.Optimizer,
-        average: MovingAverage,
+        optimiser: Optimiser,
     ) -> int:
         """Take up the saved state, if there is one, and return the step to go on with.
 
@@ -90,10 +118,10 @@ class TrainingRun:
                     "Choose another folder for this run."
                 )
             module.load_state_dict(state[name], strict=False)
-        optimizer.load_state_dict(state["optimizer"])
-        average.averages = [
+        optimiser.adam.load_state_dict(state["optimizer"])
+        optimiser.average.averages = [
             saved.to(parameter.device)
-            for saved, parameter in zip(state["average"], average.parameters, strict=True)
+            for saved, parameter in zip(state["average"], optimiser.parameters, strict=True)
         ]
         return state["step"]
 
@@ -101,12 +129,14 @@ class TrainingRun:
         self,
         step: int,
         modules: Mapping[str, nn.Module],
-        optimizer: torch.optim.Optimizer,
-        average: MovingAverage,
+        optimiser: Optimiser,
     ) -> None:
         """Save what `restore` takes up; `step` is the first one not yet done."""
         states = {name: trainable_state(module) for name, module in modules.items()}
-        training = {"optimizer": optimizer.state_dict(), "average": average.averages}
+        training = {
+            "optimizer": optimiser.adam.state_dict(),
+            "average": optimiser.average.averages,
+        }
         self.save({"step": step, **states, **training})
 
     @property

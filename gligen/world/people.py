@@ -15,11 +15,6 @@ Joint = tuple[float, float]  # x, y in [0, 1] of the picture
 Box = tuple[float, float, float, float]  # xyxy in [0, 1]
 Colour = tuple[int, int, int]  # RGB, 0-255
 
-JOINTS = (
-    *("nose", "left eye", "right eye", "left ear", "right ear"),
-    *("left shoulder", "right shoulder", "left elbow", "right elbow", "left wrist", "right wrist"),
-    *("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle"),
-)
 NOSE, LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR = range(5)
 LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP = 5, 6, 11, 12
 
@@ -52,7 +47,7 @@ _SUPERSAMPLING = 4  # drawn so much larger, then averaged down
 class ScenePerson:
     """One figure in a scene."""
 
-    joints: tuple[Joint, ...]  # in the order of JOINTS
+    joints: tuple[Joint, ...]  # in the order of `gligen.person.JOINTS`
 
     @property
     def box(self) -> Box:

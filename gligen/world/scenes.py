@@ -58,6 +58,11 @@ class Scene:
     objects: tuple[SceneObject, ...]  # 1-4 (0-2 beside persons), pasted in this order
     persons: tuple[ScenePerson, ...] = ()  # 0-2, drawn over the objects
 
+    @property
+    def things(self) -> tuple[SceneObject, ...]:
+        """All that a box can be given for: the objects, and the persons under the name "person"."""
+        return self.objects + tuple(SceneObject("person", p.box) for p in self.persons)
+
 
 def sample_scene(
     rng: np.random.Generator,
