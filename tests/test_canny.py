@@ -89,6 +89,16 @@ def test_every_pixel_follows_the_definition(seed, thresholds):
     assert np.array_equal(edges(pixels, *thresholds), expected)
 
 
+def test_a_strength_at_a_threshold_is_not_above_it():
+    step = np.zeros((40, 60), np.uint8)
+    step[:20] = 50  # an edge of strength 200
+    assert not edges(step, 100, 200).any()
+    assert edges(step, 100, 199)[19].all()
+    step[:20] = 25 + 2 * np.arange(-20, 40).clip(0)  # 100 up to column 19, then growing
+    assert not edges(step, 100, 200)[:, :18].any()
+    assert edges(step, 99, 200)[19].all()
+
+
 def test_grey_follows_the_definition_too():
     pixels = smooth_noise(2, cell=4)
     grey = pixels[..., 0]

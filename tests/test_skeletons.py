@@ -91,7 +91,11 @@ def test_every_person_is_drawn_and_the_picture_stays():
 def test_lines_show_on_their_own_colour_and_grow_with_the_picture():
     ground = Image.new("RGB", (200, 300), LEFT_COLOUR)
     pixels = np.asarray(draw_persons(ground, (person(),)))
-    assert (pixels == 255).all(-1).sum() > 200, "a white rim"
+    x, y = middle("left hip", "left knee")
+    row = (pixels[round(y * 299), round(x * 199) - 6 : round(x * 199) + 7] == 255).all(-1)
+    assert row[:6].any(), "a white rim on one side"
+    assert row[7:].any(), "and on the other"
+    assert not row[6]
     small = (drawn(person(), size=(100, 150)) > 0).any(-1).mean()
     large = (drawn(person(), size=(1000, 1500)) > 0).any(-1).mean()
     assert 0.25 < large / small < 1
