@@ -1,4 +1,4 @@
-"""The named endpoints `/generate` and `/inpaint`: plain JSON in, PNG files and JSON out.
+"""The named endpoints `/generate`, `/inpaint`, `/keypoints`: plain JSON in, PNG files and JSON out.
 
 They are for `gradio_client` and other programs; the page does not use them.
 """
@@ -11,9 +11,13 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from demo.calls import read_options, read_photo, read_regions
+from demo.components.canvas import Drawing
+from demo.components.pose import read_people
 from demo.gallery import output_folder, write_gallery
 from demo.handlers import Asked, Finished, choose_kind, describe_request, follow, request_for
+from demo.service import KEYPOINT
 from demo.tabs.running import DEVICE_QUEUE, Workshop
+from gligen.layout import Layout
 
 
 def build(workshop: Workshop) -> None:
@@ -24,11 +28,13 @@ def build(workshop: Workshop) -> None:
         options = gr.JSON(label="options")
         image = gr.File(label="image", type="filepath")
         mask = gr.File(label="mask", type="filepath")
+        persons = gr.JSON(label="persons")
         style = gr.File(label="style", type="filepath")
         files = gr.File(label="pictures", file_count="multiple", interactive=False)
         details = gr.JSON(label="details")
         generate_trigger = gr.Button()
         inpaint_trigger = gr.Button()
+        keypoints_trigger = gr.Button()
 
     def generate(
         prompt: str, regions: Any, options: Any = None, style: str | None = None
@@ -76,6 +82,24 @@ def build(workshop: Workshop) -> None:
 
         return answer(workshop, read)
 
+    def keypoints(
+        prompt: str, persons: Any, options: Any = None
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Make pictures of people from their joints.
+
+        Args:
+            prompt: what the whole picture shows.
+            persons: list of people; each is a list of 17 joints in COCO's order, [x, y] in [0, 1],
+                or null for one that is not seen.
+            options: as for `/generate`.
+        """
+
+        def read() -> Asked:
+            drawing = Drawing(Layout(persons=read_people(persons)))
+            return Asked(KEYPOINT, read_options(prompt, options), drawing)
+
+        return answer(workshop, read)
+
     shared = {
         "outputs": [files, details],
         "concurrency_id": DEVICE_QUEUE,
@@ -90,6 +114,9 @@ def build(workshop: Workshop) -> None:
         inputs=[image, prompt, regions, options, mask, style],
         api_name="inpaint",
         **shared,
+    )
+    keypoints_trigger.click(
+        keypoints, inputs=[prompt, persons, options], api_name="keypoints", **shared
     )
 
 

@@ -16,11 +16,12 @@ from demo.service import (
     IMAGE_GENERATION,
     IMAGE_INPAINTING,
     INPAINTING,
+    KEYPOINT,
     ModelCard,
     PictureService,
 )
 from demo.session import StopSignals
-from demo.tabs import absent, generate, inpaint
+from demo.tabs import absent, generate, inpaint, keypoints
 from demo.tabs.running import Workshop
 
 MAX_WAITING = 16  # requests in the queue; more are refused
@@ -62,6 +63,8 @@ def build_app(
             with gr.Tab("Inpaint", id="inpaint"):
                 kinds = (INPAINTING, IMAGE_INPAINTING)
                 _build_tab(kinds, "Inpainting", inpaint.build, workshop)
+            with gr.Tab("Keypoints", id="keypoints"):
+                _build_tab((KEYPOINT,), "Placing people", keypoints.build, workshop)
         api.build(workshop)
 
         def leave(request: gr.Request) -> None:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
@@ -13,6 +14,8 @@ from demo.service import FLAGS, ModelCard, PictureService
 from gligen.images import contact_sheet, open_picture
 from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
+from gligen.person import Person
+from gligen.poses import read_poses
 from gligen.request import Request, Result
 
 MAX_PAGE_IMAGES = 4
@@ -153,6 +156,22 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         style_box=options.style_box,
         crop_references=options.crop_references,
     )
+
+
+def read_pose_file(path: Path) -> tuple[Person, ...]:
+    """Return the people of an uploaded JSON file.
+
+    Raises:
+        ValueError: it holds no people that can be read, or too many.
+        TypeError: a joint is not a pair of numbers.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(
+            "The file is not text; choose the JSON file that an editor of poses or COCO wrote."
+        ) from None
+    return Layout(persons=read_poses(text)).persons
 
 
 def _open_photo(drawing: Drawing) -> Image.Image:

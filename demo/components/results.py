@@ -11,6 +11,7 @@ from gradio.processing_utils import save_file_to_cache
 from demo.components import assets
 from demo.components.palette import TINTS
 from gligen.layout import Layout
+from gligen.person import BONES
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class GalleryData(GradioModel):
 
     pictures: tuple[PictureData, ...] = ()
     regions: tuple[dict[str, Any], ...] = ()
+    persons: tuple[Any, ...] = ()  # the joints of each
     note: str = ""
     facts: tuple[str, ...] = ()
 
@@ -64,6 +66,7 @@ class ResultView(gr.HTML):
             apply_default_css=False,
             placeholder=placeholder,
             tints=TINTS,
+            bones=BONES,
             **gradio_options,
         )
 
@@ -86,6 +89,7 @@ class ResultView(gr.HTML):
                 {"phrase": region.phrase, "box": list(region.box), "number": number}
                 for region, number in zip(gallery.layout, gallery.numbers, strict=True)
             ),
+            persons=tuple(list(person.keypoints) for person in gallery.layout.persons),
             note=gallery.note,
             facts=gallery.facts,
         )

@@ -48,17 +48,31 @@ class Controls:
         return set(vars(self).values())
 
 
-def build_prompt() -> tuple[gr.Textbox, gr.Checkbox]:
-    """Build the prompt and the choice that belongs to it; both still have to be rendered."""
+BOXES_PROMPT = "What the whole picture shows. Empty: it is made from the names of the boxes."
+
+
+def build_prompt(
+    placeholder: str = BOXES_PROMPT, has_phrases: bool = True
+) -> tuple[gr.Textbox, gr.Checkbox]:
+    """Build the prompt and the choice that belongs to it; both still have to be rendered.
+
+    Args:
+        placeholder: what the empty prompt says.
+        has_phrases: whether the layout of the tab has phrases that can be appended.
+    """
     prompt = gr.Textbox(
         label="Prompt",
-        placeholder="What the whole picture shows. Empty: it is made from the names of the boxes.",
+        placeholder=placeholder,
         lines=2,
         max_length=2000,
         render=False,
     )
     append = gr.Checkbox(
-        label="Append grounding to prompt", value=False, container=False, render=False
+        label="Append grounding to prompt",
+        value=False,
+        container=False,
+        visible=has_phrases,
+        render=False,
     )
     return prompt, append
 

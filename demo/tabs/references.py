@@ -46,7 +46,7 @@ def build_references(kind: str, card: ModelCard, name: str) -> References:
             f"Reference pictures for boxes and a style picture need the flag `{FLAGS[kind]}`.",
             elem_classes="small-print",
         )
-    with gr.Group(visible=is_loaded, elem_classes="pictures"):
+    with gr.Column(visible=is_loaded, elem_classes="pictures"):
         style = PictureField(
             name=f"{name}-style",
             caption="Style picture",

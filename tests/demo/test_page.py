@@ -103,6 +103,34 @@ def test_a_style_picture_is_answered_by_the_kind_that_reads_it(client, service, 
     assert service.requests[-1][0] == "inpainting_text_image_box"
 
 
+def test_keypoints_take_people_as_plain_json(client, service):
+    person = [[0.5, 0.1 + i * 0.05] if i != 3 else None for i in range(17)]
+    options = {"num_inference_steps": 2, "seed": 3}
+    files, details = client.predict("a dancer", [person], options, api_name="/keypoints")
+    kind, request = service.requests[-1]
+    assert (kind, details["kind"], details["seeds"]) == ("keypoint", "keypoint", [3])
+    assert request.layout.persons[0].keypoints[3] is None
+    assert request.layout.persons[0].keypoints[4] == (0.5, pytest.approx(0.3))
+    assert read_settings(files[0])["persons"][0][0] == [0.5, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("persons", "words"),
+    [
+        ("one", "must be a list"),
+        ([[[0.5, 0.5]] * 16], "16 keypoints"),
+        ([[[0.5, 1.5]] * 17], "lie in"),
+        ([[[0.5, 0.5]] * 17] * 9, "9 people"),
+        ([[None] * 17], "no visible"),
+        ([7], "Person 1 is 7"),
+        ([], "neither a prompt nor a region"),
+    ],
+)
+def test_people_that_cannot_be_are_refused(client, persons, words):
+    with pytest.raises(AppError, match=words):
+        client.predict("", persons, None, api_name="/keypoints")
+
+
 def test_a_path_in_a_region_is_not_a_picture(client):
     for image in ("/etc/passwd", {"path": "/etc/passwd"}):
         regions = [{**REGIONS[0], "image": image}]
@@ -153,7 +181,7 @@ def test_a_picture_that_is_none_is_refused(client, tmp_path):
 
 def test_only_the_named_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/generate", "/inpaint"}
+    assert set(named) == {"/generate", "/inpaint", "/keypoints"}
     assert [p["label"] for p in named["/generate"]["parameters"]] == [
         "prompt",
         "regions",
