@@ -10,6 +10,7 @@ from gligen.encoding import check_length
 from gligen.holes import Hole, check_task
 from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
+from gligen.regionlists import RegionLists
 from gligen.request import Request
 
 Value = TypeVar("Value")
@@ -65,20 +66,18 @@ def read_size(
     return hole.area.size
 
 
-def read_layouts(
-    layout: Layout | list[Layout] | None,
-    phrases: list[str] | None,
-    boxes: list[list[float]] | None,
-) -> list[Layout]:
+def read_layouts(layout: Layout | list[Layout] | None, lists: RegionLists) -> list[Layout]:
     """Return the layouts that a call describes, one for all prompts or one for each.
 
     Raises:
         ValueError: there are a layout and lists, or the lists do not fit together.
     """
     if layout is None:
-        return [Layout.from_lists(phrases or [], boxes or [])]
-    if phrases or boxes:
-        raise ValueError("Give either a layout, or gligen_phrases and gligen_boxes, not both.")
+        return [lists.read()]
+    if lists:
+        raise ValueError(
+            "Give either a layout, or gligen_phrases, gligen_images and gligen_boxes, not both."
+        )
     return [layout] if isinstance(layout, Layout) else list(layout)
 
 
@@ -113,6 +112,27 @@ def read_prompts(
             "all, or one for each."
         )
     return prompts, negatives
+
+
+def check_embeds(
+    negative: str | list[str] | None,
+    prompt_embeds: Tensor | None,
+    negative_prompt_embeds: Tensor | None,
+) -> None:
+    """Refuse encoded prompts that do not fit together.
+
+    Raises:
+        ValueError: the negative prompt is given twice, or the two differ in shape.
+    """
+    if negative_prompt_embeds is None:
+        return
+    if negative is not None:
+        raise ValueError("Give either a negative_prompt or negative_prompt_embeds, not both.")
+    if prompt_embeds is not None and prompt_embeds.shape != negative_prompt_embeds.shape:
+        raise ValueError(
+            f"prompt_embeds have shape {tuple(prompt_embeds.shape)} and negative_prompt_embeds "
+            f"{tuple(negative_prompt_embeds.shape)}; both must have the same."
+        )
 
 
 def spread_layouts(layouts: list[Layout], num_prompts: int) -> list[Layout]:

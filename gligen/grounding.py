@@ -19,7 +19,7 @@ from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, check_layout, kind_named
 from gligen.layout import MAX_REGIONS, Box, Layout
 from gligen.maps import prepare_map
 from gligen.person import JOINTS
-from gligen.references import encode_references
+from gligen.references import REFERENCE_NORM, encode_references
 from gligen.request import STYLE_BOXES
 from gligen.tokenizers import (
     BoxGrounding,
@@ -49,6 +49,7 @@ def encode_grounding(
     size: tuple[int, int],
     style_box: Box = STYLE_BOXES["official"],
     crop_references: bool = False,
+    reference_norm: float = REFERENCE_NORM,
 ) -> RunGrounding:
     """Encode the layouts of B pictures; each different phrase and picture is encoded once.
 
@@ -61,6 +62,7 @@ def encode_grounding(
         size: width and height in pixels of what the model paints.
         style_box: box of the token that carries the style picture.
         crop_references: centre-crop reference pictures instead of squashing them to a square.
+        reference_norm: norm of the feature of a reference picture.
 
     Raises:
         ValueError: a layout holds what the model cannot follow.
@@ -89,7 +91,9 @@ def encode_grounding(
     elif kind.modality == KEYPOINT:
         encoded = _encode_persons(components, layouts)
     else:
-        encoded = _encode_references(components, layouts, style_box, crop_references)
+        encoded = _encode_references(
+            components, layouts, style_box, crop_references, reference_norm
+        )
     tokenizer = unet.position_net
     tokens = tokenizer.tokens(encoded).to(components.device)
     null_tokens = tokenizer.tokens(encoded.null()).to(components.device)
@@ -113,7 +117,11 @@ def _encode_regions(components: Components, layouts: Sequence[Layout]) -> BoxGro
 
 
 def _encode_references(
-    components: Components, layouts: Sequence[Layout], style_box: Box, crop: bool
+    components: Components,
+    layouts: Sequence[Layout],
+    style_box: Box,
+    crop: bool,
+    norm: float,
 ) -> TextImageGrounding:
     """Encode every region, with or without phrase and picture; the style comes last."""
     phrases: list[list[str]] = []
@@ -135,7 +143,7 @@ def _encode_references(
             image_masks[row, slot] *= region.image_weight
 
     def encode(found: Sequence[Image.Image]) -> Tensor:
-        return _encode_pictures(components, found, crop)
+        return _encode_pictures(components, found, crop, norm)
 
     tokenizer = components.unet.position_net
     home, width = tokenizer.device, tokenizer.feature_width
@@ -156,7 +164,7 @@ def _encode_references(
 
 
 def _encode_pictures(
-    components: Components, pictures: Sequence[Image.Image], crop: bool
+    components: Components, pictures: Sequence[Image.Image], crop: bool, norm: float
 ) -> Float[Tensor, "N D"]:
     encoder, projection = components.image_encoder, components.image_project
     if encoder is None or projection is None or components.processor is None:
@@ -166,7 +174,7 @@ def _encode_pictures(
             "remove the pictures."
         )
     assert isinstance(projection, CLIPImageProjection), "diffusers' component of that name"
-    return encode_references(encoder, projection, components.processor, pictures, crop=crop)
+    return encode_references(encoder, projection, components.processor, pictures, crop, norm)
 
 
 def _encode_persons(components: Components, layouts: Sequence[Layout]) -> KeypointGrounding:

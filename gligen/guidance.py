@@ -33,6 +33,7 @@ class GuidedModel:
     extra_channels: Float[Tensor, "B e h w"] | None = None  # inpainting: known latents and mask
     map_channels: Float[Tensor, "B e h w"] | None = None  # map kinds: only while gates are open
     cross_attention_kwargs: dict[str, Any] | None = None
+    guidance_rescale: float = 0.0  # 0-1: how far the contrast is brought back, 0 = not at all
 
     @torch.no_grad()
     def __call__(
@@ -50,7 +51,10 @@ class GuidedModel:
         context = torch.cat([self.negative_context, self.context])
         output = self._predict(torch.cat([x, x]), timestep, context, self._grounding(gate_scale))
         unconditional, conditional = output.chunk(2)
-        return unconditional + self.guidance_scale * (conditional - unconditional)
+        guided = unconditional + self.guidance_scale * (conditional - unconditional)
+        if self.guidance_rescale == 0:
+            return guided
+        return rescale(guided, conditional, self.guidance_rescale)
 
     def _predict(
         self, x: Tensor, timestep: Tensor | int, context: Tensor, grounding: Grounding | None
@@ -68,3 +72,22 @@ class GuidedModel:
             return Grounding(self.tokens, strength)
         assert self.null_tokens is not None, "grounded guidance needs null tokens"
         return Grounding(torch.cat([self.null_tokens, self.tokens]), strength)
+
+
+def rescale(
+    guided: Float[Tensor, "B c h w"], conditional: Float[Tensor, "B c h w"], share: float
+) -> Float[Tensor, "B c h w"]:
+    """Bring the deviation of the guided output back towards that of the conditional one.
+
+    Strong guidance widens it, which overexposes the picture.
+
+    Args:
+        guided: u + g (c - u).
+        conditional: c.
+        share: 0 leaves `guided` as it is, 1 gives it the deviation of `conditional`.
+
+    Source: arXiv 2305.08891, equations (15) and (16).
+    """
+    axes = (1, 2, 3)
+    ratio = conditional.std(axes, keepdim=True) / guided.std(axes, keepdim=True)
+    return share * ratio * guided + (1 - share) * guided

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from gligen.callargs import (
+    check_embeds,
     check_request,
     read_layouts,
     read_prompts,
@@ -28,11 +29,14 @@ from gligen.callargs import (
     repeat_rows,
     spread_layouts,
 )
+from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.references import REFERENCE_NORM
+from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
@@ -71,6 +75,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         "processor",
     ]
     _exclude_from_cpu_offload = ["safety_checker"]  # noqa: RUF012
+    _callback_tensor_inputs = list(TENSOR_INPUTS)  # noqa: RUF012
 
     def __init__(
         self,
@@ -109,7 +114,10 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.register_to_config(requires_safety_checker=requires_safety_checker)
-        self.interrupt = False  # set from a callback: the call returns after the current step
+        # What callbacks read and set during a call:
+        self._guidance_scale = 1.0
+        self._interrupt = False
+        self.num_timesteps = 0
         self.model_name = ""  # what settings and pages call the model; loaders set it
 
     @property
@@ -121,6 +129,29 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     def image_size(self) -> tuple[int, int]:
         """Width and height in pixels that the model was trained at."""
         return self._components.image_size
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the call in progress; a callback changes it for the steps that follow."""
+        return self._guidance_scale
+
+    @guidance_scale.setter
+    def guidance_scale(self, scale: float) -> None:
+        self._guidance_scale = scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the call in progress is guided."""
+        return self._guidance_scale > 1
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call in progress is to return after the current step; callbacks set it."""
+        return self._interrupt
+
+    @interrupt.setter
+    def interrupt(self, is_asked: bool) -> None:
+        self._interrupt = is_asked
 
     @property
     def components(self) -> dict[str, Any]:
@@ -182,6 +213,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             size=read_size(components, hole, request.width, request.height),
             num_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
+            guidance_rescale=request.guidance_rescale,
             schedule=request.gate_schedule,
             sampler=request.sampler,
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
@@ -223,9 +255,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         width: int | None = None,
         num_inference_steps: int = 50,
         guidance_scale: float = 7.5,
-        gligen_scheduled_sampling_beta: float = 0.3,
-        gligen_phrases: list[str] | None = None,
-        gligen_boxes: list[list[float]] | None = None,
+        gligen_scheduled_sampling_beta: float | None = None,
+        gligen_phrases: Sequence[str | None] | str | None = None,
+        gligen_boxes: Sequence[Sequence[float]] | None = None,
         gligen_inpaint_image: Image.Image | None = None,
         negative_prompt: str | list[str] | None = None,
         num_images_per_prompt: int = 1,
@@ -241,14 +273,25 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         cross_attention_kwargs: dict[str, Any] | None = None,
         clip_skip: int | None = None,
         *,
+        gligen_images: Sequence[Image.Image | None] | None = None,
+        input_phrases_mask: Mask = None,
+        input_images_mask: Mask = None,
+        gligen_normalize_constant: float = REFERENCE_NORM,
         layout: Layout | list[Layout] | None = None,
         gate_schedule: Sequence[float] | None = None,
         sampler: str | None = None,
         gligen_inpaint_mask: Image.Image | None = None,
         mask_feather: int = 0,
-        callback_on_step_end: Callable[[Any, int, int, dict], dict] | None = None,
+        crop_references: bool = False,
+        style_box: Literal["official", "space"] | None = None,
+        guidance_rescale: float = 0.0,
+        timesteps: list[int] | None = None,
+        sigmas: list[float] | None = None,
+        callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+        | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> StableDiffusionPipelineOutput | tuple:
-        """Make pictures, with the arguments of diffusers' `StableDiffusionGLIGENPipeline`.
+        """Make pictures, with the arguments of both of diffusers' GLIGEN pipelines.
 
         Args:
             prompt: one or several; None where `prompt_embeds` are given.
@@ -256,9 +299,10 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             width: pixels, likewise.
             num_inference_steps: denoising steps.
             guidance_scale: above 1 switches classifier-free guidance on.
-            gligen_scheduled_sampling_beta: tau, share of the steps with grounding.
+            gligen_scheduled_sampling_beta: tau, share of the steps with grounding; default: as the
+                authors ran this kind of model, 0.3 for text boxes and 1 for reference pictures.
             gligen_phrases: what to draw, one for each box.
-            gligen_boxes: xyxy in [0, 1].
+            gligen_boxes: xyxy in [0, 1]; (0, 1, 0, 1) stands for the style of its picture.
             gligen_inpaint_image: picture of any size; only the hole is repainted, everything
                 outside it is returned pixel for pixel.
             negative_prompt: one, or one for each prompt.
@@ -275,20 +319,44 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             callback_steps: every so many steps.
             cross_attention_kwargs: for attention processors; not changed.
             clip_skip: last layers of the text encoder to leave out.
-            layout: regions, instead of phrases and boxes; a list has one for each prompt.
+            gligen_images: reference pictures, one for each box; None where a region has none.
+            input_phrases_mask: 0 switches a region's phrase off, 1 leaves it on; one number for
+                all, or one for each region, of which the last may be left out.
+            input_images_mask: likewise for the pictures.
+            gligen_normalize_constant: norm of the feature of a reference picture.
+            layout: what to ground on, instead of these lists; a list has one for each prompt.
             gate_schedule: three shares (full, linear decay, off) instead of tau.
             sampler: one of `gligen.sampling.SAMPLERS`; default: the pipeline's scheduler.
             gligen_inpaint_mask: white = repaint; default: the boxes are the hole.
             mask_feather: pixels, soft edge inside the hole.
-            callback_on_step_end: called as (pipeline, step, timestep, {"latents": ...}); what it
-                returns under "latents" replaces them. Setting `pipeline.interrupt` ends the run.
+            crop_references: centre-crop reference pictures instead of squashing them to a square.
+            style_box: where a layout's style stands, a key of `gligen.request.STYLE_BOXES`.
+            guidance_rescale: 0-1, takes back the contrast that strong guidance adds.
+            timesteps: training timesteps to visit, instead of the scheduler's own spacing.
+            sigmas: noise levels to visit, likewise.
+            callback_on_step_end: called as (pipeline, step, timestep, tensors); what it returns
+                under a tensor's name replaces it. Setting `pipeline.interrupt` ends the run.
+            callback_on_step_end_tensor_inputs: what it is handed, of `TENSOR_INPUTS`.
 
         Raises:
             ValueError: an argument breaks its rule; the message names value, rule and way out.
         """
         components = self._components
-        layouts = read_layouts(layout, gligen_phrases, gligen_boxes)
+        lists = RegionLists(
+            gligen_phrases, gligen_boxes, gligen_images, input_phrases_mask, input_images_mask
+        )
+        callbacks = Callbacks(
+            callback_on_step_end,
+            tuple(callback_on_step_end_tensor_inputs),
+            callback,
+            callback_steps,
+        )
+        layouts = read_layouts(layout, lists)
         prompts, negatives = read_prompts(prompt, negative_prompt, prompt_embeds, len(layouts))
+        check_embeds(negative_prompt, prompt_embeds, negative_prompt_embeds)
+        tau = gligen_scheduled_sampling_beta
+        if tau is None:
+            tau = kind_named(components.kind).usual_tau
         layouts = spread_layouts(layouts, len(prompts))
         hole = plan_hole(
             components, gligen_inpaint_image, gligen_inpaint_mask, layouts[0], mask_feather
@@ -300,7 +368,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             size=read_size(components, hole, width, height),
             num_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            schedule=gligen_scheduled_sampling_beta if gate_schedule is None else gate_schedule,
+            guidance_rescale=guidance_rescale,
+            schedule=tau if gate_schedule is None else gate_schedule,
             sampler=sampler,
             generators=generator,
             hole=hole,
@@ -310,44 +379,19 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             negative_prompt_embeds=repeat_rows(negative_prompt_embeds, num_images_per_prompt),
             clip_skip=clip_skip,
             cross_attention_kwargs=cross_attention_kwargs,
+            style_box=STYLE_BOXES[style_box] if style_box else lists.style_box,
+            crop_references=crop_references,
+            reference_norm=gligen_normalize_constant,
+            timesteps=timesteps,
+            sigmas=sigmas,
         )
-        final = self._drain(components, run, callback, callback_steps, callback_on_step_end)
+        self._guidance_scale, self._interrupt = guidance_scale, False
+        final = drive(self, components, run, callbacks)
         images, flagged = self._output(components, final, hole, output_type)
         self.maybe_free_model_hooks()
         if not return_dict:
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
-
-    def _drain(
-        self,
-        components: Components,
-        run: Run,
-        callback: Callable[[int, int, Tensor], None] | None,
-        callback_steps: int,
-        callback_on_step_end: Callable[[Any, int, int, dict], dict] | None,
-    ) -> Tensor:
-        """Run the loop with a progress bar and callbacks; return the last latents."""
-        self.interrupt = False
-        steps = run_steps(components, run)
-        with self.progress_bar(total=run.num_steps) as bar:
-            step = next(steps)
-            while True:
-                bar.update()
-                index, replaced = step.index - 1, None
-                if callback is not None and index % callback_steps == 0:
-                    callback(index, step.timestep, step.latents)
-                if callback_on_step_end is not None:
-                    state = {"latents": step.latents}
-                    replaced = callback_on_step_end(self, index, step.timestep, state).get(
-                        "latents"
-                    )
-                latents = step.latents if replaced is None else replaced
-                if self.interrupt:
-                    return latents
-                try:
-                    step = steps.send(replaced)
-                except StopIteration:
-                    return latents
 
     def _output(
         self, components: Components, latents: Tensor, hole: Hole | None, output_type: str

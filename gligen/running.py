@@ -4,7 +4,7 @@ Shapes: B pictures, L text tokens, D width of the text encoder, latents [B, c, h
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from gligen.guidance import GuidedModel
 from gligen.holes import Hole, encode_hole
 from gligen.inpainting import layout_in_area
 from gligen.layout import Box, Layout
+from gligen.references import REFERENCE_NORM
 from gligen.request import STYLE_BOXES
 from gligen.sampling import Sampler, Step, denoise, make_sampler
 from gligen.schedule import gate_schedule
@@ -46,8 +47,12 @@ class Run:
     negative_prompt_embeds: Tensor | None = None
     clip_skip: int | None = None
     cross_attention_kwargs: dict[str, Any] | None = None
+    guidance_rescale: float = 0.0  # 0-1, of gligen.guidance
+    timesteps: list[int] | None = None  # instead of the scheduler's own spacing
+    sigmas: list[float] | None = None  # likewise, as noise levels
     style_box: Box = STYLE_BOXES["official"]  # of the token that carries the style picture
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
+    reference_norm: float = REFERENCE_NORM  # of the feature of a reference picture
 
     @property
     def num_images(self) -> int:
@@ -55,26 +60,45 @@ class Run:
         return len(self.layouts)
 
 
-def run_steps(components: Components, run: Run) -> Generator[Step, Tensor | None, None]:
+@dataclass(frozen=True)
+class Change:
+    """What whoever drives a run may send it after a step; None leaves a thing as it is."""
+
+    latents: Tensor | None = None  # [B, c, h, w], enter the next step
+    guidance_scale: float | None = None
+    context: Float[Tensor, "B L D"] | None = None  # the encoded prompts
+    negative_context: Float[Tensor, "B L D"] | None = None
+
+
+def run_steps(components: Components, run: Run) -> Generator[Step, Change | None, None]:
     """Encode, then denoise: one item per step.
 
-    Whoever drives the generator with `send` may replace the latents that enter the next step.
+    Whoever drives the generator may `send` a change for the steps that follow.
     """
     device = components.device
     layouts = run.layouts
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
-    context, negative_context = _encode_text(components, run)
-    grounding = encode_grounding(components, layouts, run.size, run.style_box, run.crop_references)
+    text = encode_text(components, run)
+    grounding = encode_grounding(
+        components, layouts, run.size, run.style_box, run.crop_references, run.reference_norm
+    )
     sampler = make_sampler(
-        run.sampler, components.scheduler, run.num_steps, device, run.generators, run.eta
+        run.sampler,
+        components.scheduler,
+        run.num_steps,
+        device,
+        run.generators,
+        run.eta,
+        run.timesteps,
+        run.sigmas,
     )
     noise = _start_noise(components, run)
     hole = None if run.hole is None else encode_hole(components, run.hole, run.num_images)
     model = GuidedModel(
         unet=components.unet,
-        context=context,
-        negative_context=negative_context,
+        context=text.context,
+        negative_context=text.negative_context,
         guidance_scale=run.guidance_scale,
         tokens=grounding.tokens,
         null_tokens=grounding.null_tokens,
@@ -82,7 +106,11 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Tensor | None
         extra_channels=None if hole is None else hole.extra_channels,
         map_channels=grounding.map_channels,
         cross_attention_kwargs=run.cross_attention_kwargs,
+        guidance_rescale=run.guidance_rescale,
     )
+
+    def evaluate(latents: Tensor, timestep: Tensor | int, gate_scale: float) -> Tensor:
+        return model(latents, timestep, gate_scale)  # looked up anew: a change replaces it
 
     def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
         assert hole is not None, "only a run with a hole blends"
@@ -91,13 +119,56 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Tensor | None
         return noisy * hole.mask + latents * (1 - hole.mask)
 
     gates = gate_schedule(sampler.num_steps, run.schedule)
-    yield from denoise(model, sampler, noise, gates, keep_known if hole else None)
+    steps = denoise(evaluate, sampler, noise, gates, keep_known if hole else None)
+    step = next(steps, None)
+    while step is not None:
+        change = yield step
+        if change is not None:
+            text = text.changed(change)
+            model = replace(
+                model,
+                context=text.context,
+                negative_context=text.negative_context,
+                guidance_scale=text.guidance_scale,
+            )
+        try:
+            step = steps.send(None if change is None else change.latents)
+        except StopIteration:
+            return
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """The prompts as the UNet reads them, and how far they are followed."""
+
+    context: Float[Tensor, "B L D"]
+    negative: Float[Tensor, "B L D"] | None  # None: encoded without guidance
+    guidance_scale: float
+
+    @property
+    def negative_context(self) -> Float[Tensor, "B L D"] | None:
+        """The negative prompts where there is guidance."""
+        return self.negative if self.guidance_scale > 1 else None
+
+    def changed(self, change: Change) -> "EncodedText":
+        """Return the text after a change.
+
+        Raises:
+            ValueError: the change switches guidance on and there is no negative prompt for it.
+        """
+        scale = self.guidance_scale if change.guidance_scale is None else change.guidance_scale
+        context = self.context if change.context is None else change.context
+        negative = self.negative if change.negative_context is None else change.negative_context
+        if scale > 1 and negative is None:
+            raise ValueError(
+                f"The guidance scale was raised to {scale:g} in a run that began without guidance; "
+                "begin with a scale above 1."
+            )
+        return EncodedText(context.to(self.context), negative, scale)
 
 
 @torch.no_grad()
-def _encode_text(
-    components: Components, run: Run
-) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"] | None]:
+def encode_text(components: Components, run: Run) -> EncodedText:
     """Return the encoded prompts, and the negative ones where there is guidance."""
     device, dtype = components.device, components.unet.dtype
 
@@ -112,10 +183,10 @@ def _encode_text(
     context = encode(run.prompts) if run.prompt_embeds is None else run.prompt_embeds
     context = context.to(device, dtype)
     if run.guidance_scale <= 1:
-        return context, None
+        return EncodedText(context, None, run.guidance_scale)
     negative = run.negative_prompt_embeds
     negative = encode(run.negative_prompts) if negative is None else negative
-    return context, negative.to(device, dtype)
+    return EncodedText(context, negative.to(device, dtype), run.guidance_scale)
 
 
 def _start_noise(components: Components, run: Run) -> Float[Tensor, "B c h w"]:

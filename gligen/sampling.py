@@ -208,10 +208,12 @@ class SchedulerSampler:
         device: torch.device | str,
         generator: torch.Generator | list[torch.Generator] | None = None,
         eta: float = 0.0,
+        timesteps: Sequence[int] | None = None,
+        sigmas: Sequence[float] | None = None,
     ):
         # A copy of its own: two runs may share the pipeline's scheduler.
         self.scheduler = type(scheduler).from_config(scheduler.config)
-        self.scheduler.set_timesteps(num_steps, device=device)
+        _set_timesteps(self.scheduler, num_steps, device, timesteps, sigmas)
         accepted = inspect.signature(self.scheduler.step).parameters
         extras: dict[str, Any] = {"generator": generator, "eta": eta}
         self._extras = {name: value for name, value in extras.items() if name in accepted}
@@ -250,6 +252,32 @@ class SchedulerSampler:
         return (latents - (1 - alpha) ** 0.5 * output) / alpha**0.5
 
 
+def _set_timesteps(
+    scheduler: SchedulerMixin,
+    num_steps: int,
+    device: torch.device | str,
+    timesteps: Sequence[int] | None,
+    sigmas: Sequence[float] | None,
+) -> None:
+    """Space the steps as the scheduler does, or as the caller wants.
+
+    Raises:
+        ValueError: the scheduler takes no such list, or there are two.
+    """
+    if timesteps is None and sigmas is None:
+        scheduler.set_timesteps(num_steps, device=device)
+        return
+    if timesteps is not None and sigmas is not None:
+        raise ValueError("Give either timesteps or sigmas, not both.")
+    name, values = ("timesteps", timesteps) if sigmas is None else ("sigmas", sigmas)
+    if name not in inspect.signature(scheduler.set_timesteps).parameters:
+        raise ValueError(
+            f"The scheduler {type(scheduler).__name__} takes no {name}; leave them out, or use one "
+            "that does, such as EulerDiscreteScheduler."
+        )
+    scheduler.set_timesteps(device=device, **{name: list(values or [])})
+
+
 def _group_evaluations(scheduler: SchedulerMixin) -> list[list[int]]:
     """Return for each step the indices into `scheduler.timesteps` that it evaluates."""
     total = len(scheduler.timesteps)
@@ -284,6 +312,8 @@ def make_sampler(
     device: torch.device | str,
     generator: torch.Generator | list[torch.Generator] | None = None,
     eta: float = 0.0,
+    timesteps: Sequence[int] | None = None,
+    sigmas: Sequence[float] | None = None,
 ) -> Sampler:
     """Build a sampler for one run.
 
@@ -294,13 +324,20 @@ def make_sampler(
         device: where the latents are.
         generator: randomness for samplers that draw noise in each step.
         eta: of diffusers' DDIM scheduler.
+        timesteps: training timesteps to visit, noisiest first, for the given scheduler itself.
+        sigmas: noise levels to visit, likewise.
 
     Raises:
-        ValueError: there is no sampler of that name.
+        ValueError: there is no sampler of that name, or it takes no timesteps or sigmas.
     """
+    if name is not None and not (timesteps is None and sigmas is None):
+        raise ValueError(
+            f"The sampler {name!r} spaces its steps itself; leave timesteps and sigmas out, or "
+            "leave the sampler out to use the pipeline's scheduler."
+        )
     match name:
         case None:
-            return SchedulerSampler(scheduler, num_steps, device, generator, eta)
+            return SchedulerSampler(scheduler, num_steps, device, generator, eta, timesteps, sigmas)
         case "plms" | "ddim":
             table = scheduler.alphas_cumprod.float()
             timesteps = spaced_timesteps(num_steps, scheduler.config.num_train_timesteps)
