@@ -3,10 +3,12 @@
 import copy
 import io
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionGLIGENTextImagePipeline
 from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from PIL import Image
 from safetensors.torch import save_file
@@ -165,6 +167,21 @@ def test_cropping_is_what_the_processor_does_by_itself(image_encoder, image_proj
     encode_references(image_encoder, image_project, processor, [noise(3, size)], crop=True)
     expected = processor(images=noise(3, size), return_tensors="pt")["pixel_values"]
     assert torch.equal(seen[0], expected)
+
+
+def test_the_feature_is_diffusers_own_when_cropped(image_encoder, image_project):
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    components = SimpleNamespace(
+        processor=processor, image_encoder=image_encoder, image_project=image_project
+    )
+    with torch.no_grad():
+        theirs = StableDiffusionGLIGENTextImagePipeline.get_clip_feature(
+            components, noise(), 28.7, "cpu", is_image=True
+        )
+    ours = encode_references(image_encoder, image_project, processor, [noise()], crop=True)
+    assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_mean_and_deviation_are_the_processor_s(image_encoder, image_project, seen):
