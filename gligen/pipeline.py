@@ -4,6 +4,7 @@
 arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.run_steps`.
 """
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from gligen.callargs import (
 )
 from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
+from gligen.encoding import encode_prompts
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
@@ -40,6 +42,7 @@ from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
+from gligen.saving import REFERENCE_PARTS, check_savable, write_index
 from gligen.unet import add_grounding
 
 
@@ -70,20 +73,18 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     _optional_components = [  # noqa: RUF012 (diffusers' form)
         "safety_checker",
         "feature_extractor",
-        "image_encoder",
-        "image_project",
-        "processor",
+        *REFERENCE_PARTS,
     ]
     _exclude_from_cpu_offload = ["safety_checker"]  # noqa: RUF012
     _callback_tensor_inputs = list(TENSOR_INPUTS)  # noqa: RUF012
 
     def __init__(
         self,
-        vae: AutoencoderKL,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
-        unet: UNet2DConditionModel,
-        scheduler: SchedulerMixin,
+        vae: AutoencoderKL | None,
+        text_encoder: CLIPTextModel | None,
+        tokenizer: CLIPTokenizer | None,
+        unet: UNet2DConditionModel | None,
+        scheduler: SchedulerMixin | None,
         safety_checker: Any = None,
         feature_extractor: Any = None,
         requires_safety_checker: bool = False,
@@ -97,7 +98,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
                 "A safety checker needs its feature extractor; pass feature_extractor too, or "
                 "safety_checker=None."
             )
-        if getattr(unet.config, "attention_type", "default") != "default":
+        if unet is not None and getattr(unet.config, "attention_type", "default") != "default":
             add_grounding(unet)
         self.register_modules(
             vae=vae,
@@ -111,7 +112,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             image_project=image_project,
             processor=processor,
         )
-        self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        # Parts may be missing where only the prompts are to be encoded; 8 is every SD 1.x VAE's.
+        self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1) if vae else 8
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.register_to_config(requires_safety_checker=requires_safety_checker)
         # What callbacks read and set during a call:
@@ -163,11 +165,17 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         return {
             name: part
             for name, part in super().components.items()
-            if part is not None or name not in ("image_encoder", "image_project", "processor")
+            if part is not None or name not in REFERENCE_PARTS
         }
 
     @property
     def _components(self) -> Components:
+        for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler"):
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"The pipeline was built without {name}, which it needs to make pictures; give "
+                    "it all its parts, or use encode_prompt alone."
+                )
         return Components(
             vae=self.vae,
             text_encoder=self.text_encoder,
@@ -392,6 +400,67 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         if not return_dict:
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
+
+    @torch.no_grad()
+    def encode_prompt(
+        self,
+        prompt: str | list[str] | None,
+        device: torch.device | str | None = None,
+        num_images_per_prompt: int = 1,
+        do_classifier_free_guidance: bool = True,
+        negative_prompt: str | list[str] | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        clip_skip: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encode prompts for `prompt_embeds` and `negative_prompt_embeds` of a call.
+
+        Needs the text encoder and its tokenizer alone. The arguments are those of the call.
+
+        Returns:
+            Encoded prompts [B, L, D], and negative ones where there is guidance.
+        """
+        prompts, negatives = read_prompts(prompt, negative_prompt, prompt_embeds, 1)
+        check_embeds(negative_prompt, prompt_embeds, negative_prompt_embeds)
+
+        def encoded(texts: list[str], given: Tensor | None) -> Tensor:
+            found = given
+            if found is None:
+                found = encode_prompts(self.tokenizer, self.text_encoder, texts, clip_skip)
+            rows = found.repeat_interleave(num_images_per_prompt, dim=0)
+            return rows.to(device or self._execution_device)
+
+        context = encoded(prompts, prompt_embeds)
+        if not do_classifier_free_guidance:
+            return context, None
+        return context, encoded(negatives, negative_prompt_embeds)
+
+    # ---------------------------------------------------------------- folders
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Save a folder in diffusers' form, which diffusers' own pipelines load too.
+
+        Args:
+            save_directory: made if it is missing.
+            safe_serialization: True: safetensors.
+            variant: put into the files' names, "fp16" for example.
+            options: what else diffusers' `DiffusionPipeline.save_pretrained` takes.
+
+        Raises:
+            ValueError: diffusers' folders have no form for the kind.
+        """
+        check_savable(self.unet)
+        super().save_pretrained(save_directory, safe_serialization, variant, **options)
+
+    def to_json_file(self, json_file_path: str | os.PathLike) -> None:
+        """Write the folder's index, in which diffusers finds its own pipeline for this kind."""
+        write_index(json_file_path, self.to_json_string(), self.unet)
 
     def _output(
         self, components: Components, latents: Tensor, hole: Hole | None, output_type: str

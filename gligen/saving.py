@@ -1,0 +1,54 @@
+"""What a saved pipeline's folder says of itself, so that diffusers' own pipelines load it too."""
+
+import json
+import os
+from pathlib import Path
+
+from diffusers import UNet2DConditionModel
+
+from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, TEXT_IMAGE_BOX
+from gligen.unet import kind_of, modality_of
+
+# Components that only the text-image kinds have.
+REFERENCE_PARTS = ("image_encoder", "image_project", "processor")
+
+# Diffusers' pipeline for a modality; None is a UNet without grounding.
+_CLASSES = {
+    TEXT_BOX: "StableDiffusionGLIGENPipeline",
+    TEXT_IMAGE_BOX: "StableDiffusionGLIGENTextImagePipeline",
+    None: "StableDiffusionPipeline",
+}
+
+
+def check_savable(unet: UNet2DConditionModel | None) -> None:
+    """Refuse a UNet that diffusers could not build from its folder.
+
+    Raises:
+        ValueError: it is of the keypoint kind or of a map kind.
+    """
+    if unet is not None and modality_of(unet) in (KEYPOINT, MAP):
+        kind = kind_of(unet)
+        raise ValueError(
+            f"A diffusers folder has no form for the kind {kind}. Save what belongs to the kind "
+            f"with gligen.checkpoints.save_adapter('{kind}.safetensors', pipeline.unet, '{kind}'), "
+            "and put it on its base again with gligen.loading.load_pipeline(path, base=...)."
+        )
+
+
+def write_index(path: str | os.PathLike, index: str, unet: UNet2DConditionModel | None) -> None:
+    """Write a pipeline's index (`model_index.json`) as that of diffusers' pipeline for its kind.
+
+    Args:
+        path: where; the file appears whole or not at all.
+        index: the pipeline's configuration as JSON.
+        unet: says which kind it is.
+    """
+    entries = json.loads(index)
+    entries["_class_name"] = _CLASSES[None if unet is None else modality_of(unet)]
+    for name in REFERENCE_PARTS:
+        if entries.get(name) == [None, None]:
+            del entries[name]  # diffusers' text-box pipeline does not know the name
+    whole = Path(path)
+    temporary = whole.with_name(f"{whole.name}.part")
+    temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(whole)
