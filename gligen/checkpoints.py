@@ -1,237 +1,116 @@
-"""What a file of weights is, and how it becomes a UNet: kinds, whole models, adapters on a base.
+"""What a file of weights is: a whole model, or an adapter; and how an adapter is written.
 
-Everything is found from the contents, never from a name. An adapter is the new layers alone
-(`*.fuser.*`, `position_net.*`, and `conv_in` where the kind trains it); the base stays as it is,
-and its tensors are shared, not copied. Opening files is in `gligen.weightfiles`, names in
-`gligen.conversion`.
+Everything is found from the contents, never from a name. Opening files is in `gligen.weightfiles`,
+names in `gligen.conversion`, the kinds in `gligen.recognition`, folders in `gligen.folders`.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gligen.conversion import (
-    State,
-    convert_adapter_state,
-    convert_text_state,
-    convert_unet_state,
-    convert_vae_state,
+from gligen.adapters import (
+    PROJECTION_KEY,
+    Adapter,
+    Base,
+    FirstWeights,
+    adapter_file_state,
+    split_unet,
 )
-from gligen.tokenizers import MapTokenizer, downsampler_like, tokenizer_like
-from gligen.unet import add_grounding, add_map_input, is_grounding_key
-from gligen.weightfiles import WeightFile, read_weight_file
+from gligen.building import check_shapes, empty_unet
+from gligen.conversion import State, convert_adapter_state, convert_unet_state
+from gligen.official import KIND_OF_MODULE
+from gligen.partnames import convert_text_state, convert_vae_state
+from gligen.recognition import BASE_FIRST, TRAINED_FIRST, detect_kind, trains_first_convolution
+from gligen.tokenizers import tokenizer_like
+from gligen.unet import is_grounding_key
+from gligen.weightfiles import WeightFile, read_safetensors_metadata, read_weight_file
 
-# Kinds that run. The first convolution reads c latent channels (Stable Diffusion: 4); for
-# inpainting 2 c + 1: latents, masked latents, mask.
-KINDS = ("generation_text_box", "inpainting_text_box")
-
-# The tokenizer's null features tell the families apart.
-TEXT_BOX_FEATURE = "position_net.null_positive_feature"
-OTHER_FAMILIES = {
-    "position_net.null_text_feature": "a text-image-box model",
-    "position_net.null_person_feature": "a keypoint model",
-    "position_net.null_feature": "a model for whole-image maps (canny, HED, depth, normal, "
-    "semantic)",
-}
-INPUT_CONVOLUTION = ("conv_in.weight", "conv_in.bias")
 METADATA_KEY = "gligen"
 
 
 @dataclass(frozen=True)
-class Adapter:
-    """The new layers of one kind, under diffusers' names, to be put on a base."""
-
-    kind: str  # one of KINDS
-    state: State
-    feature_width: int  # of the phrase features that its tokenizer reads
-    base: str = ""  # the base it was trained on, as far as the file says
-    notes: dict[str, Any] | None = None  # what else the writer recorded
-
-
-@dataclass(frozen=True)
 class WholeModel:
-    """A UNet with whatever other parts its file has; configs are diffusers' and transformers'."""
+    """A UNet with whatever other parts its source has; configs are diffusers' and transformers'.
+
+    Raises:
+        ValueError: weights of the UNet are missing, unexpected or of another size.
+    """
 
     kind: str | None  # None: a plain base
     unet: tuple[dict[str, Any], State]
     vae: tuple[dict[str, Any], State] | None
     text_encoder: tuple[dict[str, Any], State] | None
+    projection: Tensor | None = None  # matrix of the text-image kinds, as nn.Linear has it
+    folder: Path | None = None  # that it was read from: tokenizer, scheduler and the like
+
+    def __post_init__(self):
+        config, state = self.unet
+        check_shapes(empty_unet(config, state).state_dict(), state)
+
+    def split(self) -> tuple[Base, Adapter | None]:
+        """Divide its UNet into the frozen base and the new layers."""
+        base, adapter = split_unet(*self.unet, self.kind)
+        return base, adapter and replace(adapter, projection=self.projection)
 
 
-def read_checkpoint(path: str | Path) -> Adapter | WholeModel:
+def read_checkpoint(path: str | Path, *hints: str) -> Adapter | WholeModel:
     """Read a model file: an official checkpoint, a single-file base, or an adapter.
+
+    Args:
+        path: of the file.
+        hints: kinds that it may be, where neither its layers nor the file itself tell.
 
     Raises:
         ValueError: the file cannot be read, or is none of these; one sentence says why.
     """
     file = read_weight_file(path)
     try:
-        return _classify(file)
+        return _classify(file, hints)
     except ValueError as error:
         raise ValueError(f"The file {str(path)!r} cannot be used. {error}") from None
 
 
-def read_adapter(path: str | Path) -> Adapter:
+def read_adapter(path: str | Path, *hints: str) -> Adapter:
     """Read the adapter of a file: all of an adapter file, the new layers of a whole model.
 
     Raises:
         ValueError: the file cannot be read, or has no new layers.
     """
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, *hints)
     if isinstance(content, Adapter):
         return content
-    if content.kind is None:
+    _, adapter = content.split()
+    if adapter is None:
         raise ValueError(
             f"The file {str(path)!r} is a plain Stable Diffusion model without GLIGEN's layers; "
-            "give it "
-            "as the base, and a GLIGEN adapter as the model."
+            "give it as the base, and a GLIGEN adapter as the model."
         )
-    return adapter_of(content.unet[1], content.kind)
+    return adapter
 
 
-def adapter_of(unet_state: Mapping[str, Tensor], kind: str) -> Adapter:
-    """Return the new layers of a whole UNet (diffusers' names); tensors are shared."""
-    wanted = INPUT_CONVOLUTION if kind == "inpainting_text_box" else ()
-    state = {k: v for k, v in unet_state.items() if is_grounding_key(k) or k in wanted}
-    return Adapter(kind, state, unet_state[TEXT_BOX_FEATURE].shape[0])
-
-
-def detect_kind(state: Mapping[str, Tensor]) -> str | None:
-    """Return the kind of a UNet or adapter (diffusers' names), None for a plain UNet.
+def read_first_weights(path: str | Path) -> FirstWeights | None:
+    """Read the authors' file of a base's first convolution, None if the file is something else.
 
     Raises:
-        ValueError: it is of a kind that does not run here; the sentence says what it seems to be.
+        ValueError: the file cannot be read.
     """
-    runs = f"Kinds that run are {', '.join(KINDS)}."
-    for feature, family in OTHER_FAMILIES.items():
-        if feature in state:
-            raise ValueError(f"It seems to be {family}. {runs}")
-    if TEXT_BOX_FEATURE not in state:
-        if any(is_grounding_key(key) for key in state):
-            raise ValueError(f"It has gated layers, but {TEXT_BOX_FEATURE} is missing. {runs}")
-        return None
-    if "conv_in.weight" not in state:
-        return "generation_text_box"
-    channels = state["conv_in.weight"].shape[1]
-    # An adapter has no last convolution; it holds the first only where that has 2 c + 1 inputs.
-    latent = state["conv_out.weight"].shape[0] if "conv_out.weight" in state else channels // 2
-    for kind in KINDS:
-        if channels == input_channels(kind, latent):
-            return kind
-    raise ValueError(
-        f"It is a text-box model whose first convolution reads {channels} channels, which fits no "
-        f"known kind ({latent}: generation, {2 * latent + 1}: inpainting). {runs}"
-    )
+    return _first_weights(read_weight_file(path))
 
 
-def input_channels(kind: str, latent_channels: int) -> int:
-    """Return how many channels the first convolution of a kind reads."""
-    return latent_channels if kind == "generation_text_box" else 2 * latent_channels + 1
-
-
-def build_unet(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> UNet2DConditionModel:
-    """Build a UNet around existing tensors, with GLIGEN's layers where the state has them.
-
-    The UNet's parameters share the memory of `state`: several UNets on one base cost one base.
-
-    Args:
-        config: arguments of `UNet2DConditionModel`.
-        state: weights under diffusers' names, those of the new layers included.
-
-    Raises:
-        ValueError: a weight is missing, unexpected or of the wrong shape; the first few are named.
-    """
-    # Without memory: every parameter is replaced by a tensor of the state.
-    with torch.device("meta"):
-        tokenizer = None
-        if any(key.startswith("position_net.") for key in state):
-            tokenizer = tokenizer_like(state)
-        plain = {**config, "attention_type": "default"}
-        if isinstance(tokenizer, MapTokenizer):
-            plain["in_channels"] = config["out_channels"]
-        unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(plain))
-        if tokenizer is not None:
-            add_grounding(unet, tokenizer)
-        if isinstance(tokenizer, MapTokenizer):
-            add_map_input(unet, downsampler_like(state), "conv_in.base_weight" in state)
-    check_shapes(unet.state_dict(), state)
-    unet.load_state_dict(dict(state), strict=True, assign=True)
-    return unet.requires_grad_(False).eval()
-
-
-def check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Compare a state dict with what a model needs.
-
-    Raises:
-        ValueError: missing or unexpected keys, or other shapes; the sentence shows the first few.
-    """
-    missing = [key for key in wanted if key not in found]
-    extra = [key for key in found if key not in wanted]
-    for keys, verb in ((missing, "missing"), (extra, "unexpected")):
-        if keys:
-            shown = ", ".join(keys[:2]) + (", ..." if len(keys) > 2 else "")
-            raise ValueError(f"{len(keys)} of its weights {_are(keys)} {verb} ({shown}).")
-    unequal = [key for key in wanted if wanted[key].shape != found[key].shape]
-    if unequal:
-        first = unequal[0]
-        raise ValueError(
-            f"{len(unequal)} of its weights {_are(unequal)} of another size than the model needs: "
-            f"{first} is {_shape(found[first])} instead of {_shape(wanted[first])}."
-        )
-
-
-def apply_adapter(base: UNet2DConditionModel, adapter: Adapter) -> UNet2DConditionModel:
-    """Return a UNet with the frozen weights of `base` and the adapter's new layers.
-
-    `base` is not changed. The result shares its tensors; the adapter's are brought to the base's
-    device and dtype.
-
-    Raises:
-        ValueError: the base is not Stable Diffusion 1.x, or the adapter is made for other sizes.
-    """
-    check_base(base.config)
-    example = base.conv_out.weight
-    state = {key: value for key, value in base.state_dict().items() if not is_grounding_key(key)}
-    state |= {key: value.to(example.device, example.dtype) for key, value in adapter.state.items()}
-    channels = state["conv_in.weight"].shape[1]
-    wanted = input_channels(adapter.kind, base.config["out_channels"])
-    if channels != wanted:
-        raise ValueError(
-            f"With the adapter ({adapter.kind}) the first convolution would read {channels} "
-            f"channels instead of {wanted}. Give a plain Stable Diffusion 1.x base."
-        )
-    config = {**base.config, "in_channels": channels}
+def recorded_kind(path: str | Path) -> str | None:
+    """Return the kind that a safetensors file says it is of, without reading its weights."""
     try:
-        return build_unet(config, state)
-    except ValueError as error:
-        raise ValueError(f"The adapter ({adapter.kind}) does not fit the base: {error}") from None
-
-
-def check_base(config: Mapping[str, Any]) -> None:
-    """Refuse UNet configs of other families.
-
-    Raises:
-        ValueError: SDXL or Stable Diffusion 2.
-    """
-    if config.get("addition_embed_type"):
-        raise ValueError(
-            "The base is SDXL; GLIGEN's layers fit Stable Diffusion 1.x only. Give a Stable "
-            "Diffusion "
-            "1.x model."
-        )
-    if config.get("use_linear_projection"):
-        raise ValueError(
-            f"The base is Stable Diffusion 2 (text width {config['cross_attention_dim']}); "
-            "GLIGEN's "
-            "layers fit Stable Diffusion 1.x only. Give a Stable Diffusion 1.x model."
-        )
+        return _written_config(read_safetensors_metadata(path)).get("kind")
+    except (SafetensorError, OSError, ValueError):
+        return None  # whoever reads the file says what is wrong with it
 
 
 def save_adapter(
@@ -242,10 +121,9 @@ def save_adapter(
     base: str = "",
     dtype: torch.dtype | None = None,
     notes: Mapping[str, Any] | None = None,
+    original: UNet2DConditionModel | None = None,
 ) -> None:
     """Write the new layers of a grounded UNet as safetensors, with their config in the metadata.
-
-    The file appears whole or not at all.
 
     Args:
         path: where to write; by custom `<kind>.safetensors`.
@@ -254,37 +132,62 @@ def save_adapter(
         base: words for the base it was trained on.
         dtype: to convert to, for example `torch.float16`; None: as it is.
         notes: further plain values to record (steps, seed, figures).
+        original: the plain UNet it was trained on; an adapter with a first convolution of its own
+            needs that UNet's to be put on other bases, and a map's UNet holds it already.
 
     Raises:
         ValueError: the UNet has no such layers, or is of another kind.
     """
     weights = unet.state_dict()
-    found = detect_kind(weights)
+    found = detect_kind(weights, kind)
     if found != kind:
         raise ValueError(
             f"The UNet is of kind {found or 'plain'}; it cannot be saved as {kind!r}. Give the "
-            "kind it "
-            "is, and a UNet with GLIGEN's layers."
+            "kind it is, and a UNet with GLIGEN's layers."
         )
-    adapter = adapter_of(weights, kind)
-    state = {
+    _, adapter = split_unet(unet.config, weights, kind)
+    assert adapter is not None, "a UNet that has a kind has new layers"
+    if original is not None:
+        first = FirstWeights(original.conv_in.weight, original.conv_in.bias)
+        adapter = replace(adapter, original=first)
+    write_adapter(path, replace(adapter, base=base, notes=dict(notes or {})), dtype)
+
+
+def write_adapter(path: str | Path, adapter: Adapter, dtype: torch.dtype | None = None) -> None:
+    """Write an adapter as safetensors; the file appears whole or not at all."""
+    config = {"kind": adapter.kind, "base": adapter.base, "notes": adapter.notes or {}}
+    metadata = {"format": "pt", METADATA_KEY: json.dumps(config)}
+    write_safetensors(path, adapter_file_state(adapter), metadata, dtype)
+
+
+def write_safetensors(
+    path: str | Path,
+    state: Mapping[str, Tensor],
+    metadata: dict[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write weights as safetensors; the file appears whole or not at all."""
+    own = {
         key: value.detach().to("cpu", dtype or value.dtype, copy=True).contiguous()
-        for key, value in adapter.state.items()
+        for key, value in state.items()
     }
-    config = {"kind": kind, "feature_width": adapter.feature_width, "base": base}
-    metadata = {"format": "pt", METADATA_KEY: json.dumps({**config, "notes": dict(notes or {})})}
     partial = Path(f"{path}.partial")
     try:
-        save_file(state, partial, metadata)
+        save_file(own, partial, metadata)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _classify(file: WeightFile) -> Adapter | WholeModel:
+def _classify(file: WeightFile, hints: tuple[str, ...]) -> Adapter | WholeModel:
     if len(file.sections) == 1 and not file.sections.keys().isdisjoint(("", "model")):
         (state,) = file.sections.values()
-        return _classify_state(_without_prefix(state), file.metadata)
+        if _first_weights(file) is not None:
+            raise ValueError(
+                "It is the first convolution of a base alone, which belongs to a map model; give "
+                "it as the base (base=..., --base) or with trained_on=... (--trained-on)."
+            )
+        return _classify_state(_without_prefix(state), file, hints)
     if "model" not in file.sections:
         raise ValueError(
             f"It has {', '.join(file.sections)}, but no UNet (part 'model'). Give a whole "
@@ -293,45 +196,81 @@ def _classify(file: WeightFile) -> Adapter | WholeModel:
     unet = convert_unet_state(file.sections["model"])
     vae, text = file.sections.get("autoencoder"), file.sections.get("text_encoder")
     return WholeModel(
-        kind=detect_kind(unet[1]),
+        kind=detect_kind(unet[1], *_recorded(file, hints)),
         unet=unet,
         vae=convert_vae_state(vae) if vae else None,
         text_encoder=convert_text_state(text) if text else None,
     )
 
 
-def _classify_state(state: State, metadata: Mapping[str, str]) -> Adapter | WholeModel:
+def _classify_state(state: State, file: WeightFile, hints: tuple[str, ...]) -> Adapter | WholeModel:
     if any(key.startswith(("conditioner.", "cond_stage_model.model.")) for key in state):
         raise ValueError(
             "It is an SDXL or Stable Diffusion 2 model. Give a Stable Diffusion 1.x model."
         )
+    hints = _recorded(file, hints)
     if "input_blocks.1.0.in_layers.0.weight" in state:
         unet = convert_unet_state(state)
-        return WholeModel(detect_kind(unet[1]), unet, None, None)
-    original_names = any(key.startswith(("input_blocks.", "output_blocks.")) for key in state)
-    if original_names:
+        return WholeModel(detect_kind(unet[1], *hints), unet, None, None)
+    if any(key.startswith(("input_blocks.", "output_blocks.")) for key in state):
         state = convert_adapter_state(state)
     if not any(is_grounding_key(key) for key in state):
         shown = ", ".join(list(state)[:3])
         raise ValueError(
             f"Its {len(state)} weights ({shown}, ...) are not those of a GLIGEN model or adapter, "
-            "nor of "
-            "a Stable Diffusion 1.x model."
+            "nor of a Stable Diffusion 1.x model."
         )
-    kind = detect_kind(state)
+    kind = detect_kind(state, *hints)
     if kind is None or not any(".fuser." in key for key in state):
         raise ValueError("It has a grounding tokenizer, but no gated layers (*.fuser.*).")
-    strangers = [k for k in state if not is_grounding_key(k) and k not in INPUT_CONVOLUTION]
+    return _adapter(kind, state, _written_config(file.metadata))
+
+
+def _adapter(kind: str, state: State, written: Mapping[str, Any]) -> Adapter:
+    if written.get("kind", kind) != kind:
+        raise ValueError(f"Its metadata say {written['kind']!r}, but its weights are of {kind!r}.")
+    others = (*BASE_FIRST, PROJECTION_KEY)
+    trained = TRAINED_FIRST if trains_first_convolution(kind) else ()
+    own = {k: v for k, v in state.items() if is_grounding_key(k) or k in trained}
+    strangers = [key for key in state if key not in own and key not in others]
+    # Pruned files of other kinds may carry the base's convolution along; it is then not needed.
+    strangers = [key for key in strangers if key not in TRAINED_FIRST]
     if strangers:
         raise ValueError(
             f"As an adapter it has {len(strangers)} unexpected keys ({', '.join(strangers[:4])}); "
             "an adapter holds the new layers alone."
         )
-    written = _written_config(metadata)
-    width = state[TEXT_BOX_FEATURE].shape[0]
-    if written.get("kind", kind) != kind:
-        raise ValueError(f"Its metadata say {written['kind']!r}, but its weights are of {kind!r}.")
-    return Adapter(kind, state, width, str(written.get("base", "")), written.get("notes"))
+    lone = [key for key in (*trained, *BASE_FIRST) if key in state]
+    if len(lone) % 2:
+        raise ValueError(f"Of its first convolution only a part is there ({', '.join(lone)}).")
+    wanted = {f"position_net.{k}": v for k, v in tokenizer_like(own).state_dict().items()}
+    check_shapes(wanted, {k: v for k, v in own.items() if k.startswith("position_net.")})
+    original = None
+    if BASE_FIRST[0] in state:
+        original = FirstWeights(*(state[key] for key in BASE_FIRST))
+    return Adapter(
+        kind,
+        own,
+        original=original,
+        projection=state.get(PROJECTION_KEY),
+        base=str(written.get("base", "")),
+        notes=written.get("notes"),
+    )
+
+
+def _first_weights(file: WeightFile) -> FirstWeights | None:
+    state = file.sections.get("", {})
+    if set(state) != {"weight", "bias"} or state["weight"].ndim != 4:
+        return None
+    return FirstWeights(state["weight"], state["bias"])
+
+
+def _recorded(file: WeightFile, hints: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the file says of its kind, or else the caller's hints."""
+    module = file.tokenizer_class.split(".")[-2:-1]
+    recorded = KIND_OF_MODULE.get(module[0]) if module else None
+    recorded = _written_config(file.metadata).get("kind", recorded)
+    return (str(recorded),) if recorded else hints
 
 
 def _without_prefix(state: State) -> State:
@@ -352,11 +291,3 @@ def _written_config(metadata: Mapping[str, str]) -> dict[str, Any]:
             f"Its metadata entry {METADATA_KEY!r} is not a JSON object."
         )
     return config
-
-
-def _are(keys: list[str]) -> str:
-    return "is" if len(keys) == 1 else "are"
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(size) for size in tensor.shape) or "a scalar"

@@ -1,11 +1,12 @@
-"""Names of weights: from the original's (latent diffusion) to diffusers' and transformers'.
+"""Names of a UNet's weights, in the original (latent diffusion) and in diffusers.
 
 Here live the tables and the sizes that can be read off the shapes. A table maps a prefix of a key
 to a prefix; what follows the prefix stays. Nothing is guessed: a key that no table explains is an
-error. No file is opened here and no module built; see `gligen.checkpoints`.
+error. The other parts' names are in `gligen.partnames`; no file is opened here and no module built,
+see `gligen.checkpoints`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,39 +41,6 @@ UNET_MIDDLE = {
     "middle_block.1": ("mid_block.attentions.0", TRANSFORMER),
     "middle_block.2": ("mid_block.resnets.1", RESNET),
 }
-
-VAE_RESNET = {
-    **{name: name for name in ("norm1", "conv1", "norm2", "conv2")},
-    "nin_shortcut": "conv_shortcut",
-}
-VAE_ATTENTION = {
-    "norm": "group_norm",
-    "q": "to_q",
-    "k": "to_k",
-    "v": "to_v",
-    "proj_out": "to_out.0",
-}
-VAE_ENDS = {
-    "encoder.conv_in": "encoder.conv_in",
-    "encoder.norm_out": "encoder.conv_norm_out",
-    "encoder.conv_out": "encoder.conv_out",
-    "decoder.conv_in": "decoder.conv_in",
-    "decoder.norm_out": "decoder.conv_norm_out",
-    "decoder.conv_out": "decoder.conv_out",
-    "quant_conv": "quant_conv",
-    "post_quant_conv": "post_quant_conv",
-}
-VAE_MIDDLE = {
-    "mid.block_1": ("mid_block.resnets.0", VAE_RESNET),
-    "mid.attn_1": ("mid_block.attentions.0", VAE_ATTENTION),
-    "mid.block_2": ("mid_block.resnets.1", VAE_RESNET),
-}
-
-# Prefixes under which text encoders circulate, the longest first; what follows is the key of a
-# transformers 5 CLIPTextModel.
-TEXT_PREFIXES = ("transformer.text_model.", "text_model.", "transformer.", "")
-# A buffer of old transformers (0, 1, 2, ...) that new ones neither save nor accept.
-TEXT_IGNORED = "embeddings.position_ids"
 
 
 @dataclass(frozen=True)
@@ -181,7 +149,7 @@ class UNetSizes:
             if level < last:
                 old = f"output_blocks.{(level + 1) * stride - 1}.{2 if attends else 1}"
                 blocks[old] = (f"up_blocks.{level}.upsamplers.0", UPSAMPLE)
-        return {**UNET_ENDS, **_expand(blocks)}
+        return {**UNET_ENDS, **expand(blocks)}
 
 
 def check_ldm_architecture(state: Mapping[str, Tensor]) -> None:
@@ -245,96 +213,37 @@ def convert_adapter_state(ldm_state: Mapping[str, Tensor]) -> State:
     return rename_state(ldm_state, sizes.prefixes(), "adapter")
 
 
-def convert_vae_state(ldm_state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
-    """Return config and weights of a diffusers `AutoencoderKL` from the original's names.
+def original_unet_state(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> State:
+    """Return a UNet's weights under the original's names, those of the new layers included.
 
-    Attention weights may be 1x1 convolutions (as the original stores them) or linear layers.
-
-    Raises:
-        ValueError: the autoencoder is incomplete, or has keys that no rule explains.
-    """
-    try:
-        num_levels = 1 + max(
-            int(key.split(".")[2]) for key in ldm_state if key.startswith("encoder.down.")
-        )
-        layers = 1 + max(
-            int(key.split(".")[4]) for key in ldm_state if key.startswith("encoder.down.0.block.")
-        )
-        config = {
-            "in_channels": ldm_state["encoder.conv_in.weight"].shape[1],
-            "out_channels": ldm_state["decoder.conv_out.weight"].shape[0],
-            "latent_channels": ldm_state["post_quant_conv.weight"].shape[0],
-            "block_out_channels": tuple(
-                ldm_state[f"encoder.down.{level}.block.0.conv1.weight"].shape[0]
-                for level in range(num_levels)
-            ),
-            "down_block_types": ("DownEncoderBlock2D",) * num_levels,
-            "up_block_types": ("UpDecoderBlock2D",) * num_levels,
-            "layers_per_block": layers,
-            "sample_size": 512,
-            "scaling_factor": 0.18215,
-        }
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"The autoencoder is incomplete ({error}). The file is damaged, or not a Stable "
-            "Diffusion "
-            "1.x model."
-        ) from None
-    state = rename_state(ldm_state, _vae_prefixes(num_levels, layers), "autoencoder")
-    return config, {key: _linear(key, tensor) for key, tensor in state.items()}
-
-
-def convert_text_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], State]:
-    """Return config and weights of a CLIP text encoder, whichever transformers wrote it.
-
-    The keys come back as transformers 5 names them (`embeddings...`, `encoder...`,
-    `final_layer_norm...`); `text_keys_for` gives them the prefix that a given model wants. The
-    buffer `position_ids` of old versions is dropped. Heads are 64 wide in every CLIP text tower.
+    Args:
+        config: of a diffusers `UNet2DConditionModel`.
+        state: its weights.
 
     Raises:
-        ValueError: the text encoder is incomplete, of another family, or has unexplained keys.
+        ValueError: keys that no rule explains.
     """
-    prefix = next(p for p in TEXT_PREFIXES if not p or any(key.startswith(p) for key in state))
-    found = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-    found.pop(TEXT_IGNORED, None)
-    strangers = [
-        key
-        for key in found
-        if key.split(".")[0] not in ("embeddings", "encoder", "final_layer_norm")
-    ]
-    if strangers:
-        raise ValueError(_unexplained(strangers, "CLIP text encoder"))
-    try:
-        vocabulary, width = found["embeddings.token_embedding.weight"].shape
-        config = {
-            "vocab_size": vocabulary,
-            "hidden_size": width,
-            "projection_dim": width,
-            "max_position_embeddings": found["embeddings.position_embedding.weight"].shape[0],
-            "intermediate_size": found["encoder.layers.0.mlp.fc1.weight"].shape[0],
-            "num_hidden_layers": len(
-                {key.split(".")[2] for key in found if key.startswith("encoder.layers.")}
-            ),
-            "num_attention_heads": max(1, width // 64),
-            "hidden_act": "quick_gelu",
-            "bos_token_id": vocabulary - 2,
-            "eos_token_id": vocabulary - 1,
-        }
-    except KeyError as missing:
-        raise ValueError(
-            f"The text encoder is incomplete: {missing} is missing. The file is damaged, or its "
-            "text encoder is not the CLIP of Stable Diffusion 1.x."
-        ) from None
-    return config, found
+    return rename_state(state, invert(UNetSizes.from_config(config).prefixes()), "UNet")
 
 
-def text_keys_for(wanted: Iterable[str], state: Mapping[str, Tensor]) -> State:
-    """Give the keys of a converted text encoder the prefix that a model's own keys have.
+def original_adapter_state(state: Mapping[str, Tensor]) -> State:
+    """Return the weights of an adapter under the original's names, as ComfyUI's files have them.
 
-    transformers 4 has a level `text_model.`, transformers 5 has not.
+    Raises:
+        ValueError: the adapter has no gated layers to count from, or keys that no rule explains.
     """
-    prefix = "text_model." if any(key.startswith("text_model.") for key in wanted) else ""
-    return {prefix + key: tensor for key, tensor in state.items()}
+    fused = {tuple(key.split(".")[:4]) for key in state if ".fuser." in key}
+    layers = len([place for place in fused if place[:2] == ("down_blocks", "0")])
+    levels = 1 + max([int(place[1]) for place in fused if place[0] == "up_blocks"], default=-1)
+    if not layers or not levels:
+        raise ValueError("The adapter has no gated layers on the way down or up; it is incomplete.")
+    sizes = UNetSizes(4, 4, (), layers, (True,) * levels, 0)
+    return rename_state(state, invert(sizes.prefixes()), "adapter")
+
+
+def invert(prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Return the table of the way back."""
+    return {new: old for old, new in prefixes.items()}
 
 
 def rename_state(state: Mapping[str, Tensor], prefixes: Mapping[str, str], what: str) -> State:
@@ -346,7 +255,7 @@ def rename_state(state: Mapping[str, Tensor], prefixes: Mapping[str, str], what:
     renamed = {key: rename_key(key, prefixes) for key in state}
     strangers = [key for key, name in renamed.items() if name is None]
     if strangers:
-        raise ValueError(_unexplained(strangers, what))
+        raise ValueError(unexplained(strangers, what))
     return {name: state[key] for key, name in renamed.items() if name is not None}
 
 
@@ -360,24 +269,8 @@ def rename_key(key: str, prefixes: Mapping[str, str]) -> str | None:
     return None
 
 
-def _vae_prefixes(num_levels: int, layers: int) -> dict[str, str]:
-    blocks: dict[str, tuple[str, dict[str, str]]] = {}
-    for half in ("encoder", "decoder"):
-        for old, (new, inner) in VAE_MIDDLE.items():
-            blocks[f"{half}.{old}"] = (f"{half}.{new}", inner)
-    for level in range(num_levels):
-        # The decoder's levels are numbered from the finest in the original, from the coarsest here.
-        down, up = f"encoder.down_blocks.{level}", f"decoder.up_blocks.{num_levels - 1 - level}"
-        for layer in range(layers):
-            blocks[f"encoder.down.{level}.block.{layer}"] = (f"{down}.resnets.{layer}", VAE_RESNET)
-        for layer in range(layers + 1):
-            blocks[f"decoder.up.{level}.block.{layer}"] = (f"{up}.resnets.{layer}", VAE_RESNET)
-        blocks[f"encoder.down.{level}.downsample"] = (f"{down}.downsamplers.0", UPSAMPLE)
-        blocks[f"decoder.up.{level}.upsample"] = (f"{up}.upsamplers.0", UPSAMPLE)
-    return {**VAE_ENDS, **_expand(blocks)}
-
-
-def _expand(blocks: Mapping[str, tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+def expand(blocks: Mapping[str, tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """Join the tables of blocks with those of what is inside them into one of whole prefixes."""
     return {
         f"{old}.{inner_old}": f"{new}.{inner_new}"
         for old, (new, inner) in blocks.items()
@@ -385,12 +278,8 @@ def _expand(blocks: Mapping[str, tuple[str, Mapping[str, str]]]) -> dict[str, st
     }
 
 
-def _linear(key: str, tensor: Tensor) -> Tensor:
-    is_projection = ".attentions." in key and tensor.ndim == 4
-    return tensor[:, :, 0, 0] if is_projection else tensor
-
-
-def _unexplained(keys: list[str], what: str) -> str:
+def unexplained(keys: list[str], what: str) -> str:
+    """Return the sentence that lists keys without a rule."""
     shown = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
     return (
         f"The {what} has {len(keys)} unexpected key{'s' if len(keys) > 1 else ''} ({shown}). The "

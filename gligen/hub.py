@@ -17,6 +17,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 
 OFFICIAL_FILE = "diffusion_pytorch_model.bin"
 TOKENIZER_FILES = ["tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json"]
+IMAGE_ENCODER_FILES = ["config.json", "preprocessor_config.json", "model.safetensors"]
 CONNECT_SECONDS = 5
 
 
@@ -40,6 +41,22 @@ def fetch_model(hub_id: str) -> Path:
             return Path(folder)
         # The authors' repositories hold a single checkpoint instead of a diffusers folder.
         return Path(hf_hub_download(hub_id, OFFICIAL_FILE, local_files_only=offline))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ValueError(_unreachable(hub_id, offline, error)) from None
+
+
+def fetch_image_encoder(hub_id: str) -> Path:
+    """Return the local folder of a CLIP whose vision half reads reference pictures.
+
+    Raises:
+        ValueError: it is not in the cache, and the hub has no such model or cannot be reached.
+    """
+    offline = not hub_is_reachable()
+    try:
+        folder = snapshot_download(
+            hub_id, allow_patterns=IMAGE_ENCODER_FILES, local_files_only=offline
+        )
+        return Path(folder)
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ValueError(_unreachable(hub_id, offline, error)) from None
 

@@ -2,9 +2,11 @@
 
 A pipeline has frozen parts (autoencoder, text encoder, tokenizer, the base UNet's weights), which
 all kinds of one source share in memory, and the new layers of its kind. What is on disk is read in
-`gligen.parts`, the hub is asked in `gligen.hub`.
+`gligen.sources`, built in `gligen.parts`, put together in `gligen.adapters`; the hub is asked in
+`gligen.hub`.
 """
 
+import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,11 +15,17 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
-from gligen.checkpoints import KINDS, apply_adapter, detect_kind
-from gligen.hub import fetch_model, is_hub_id
-from gligen.parts import Parts, read_adapters, read_parts
+from gligen.adapters import Adapter, ask_for_base, put_on
+from gligen.building import build_grounded
+from gligen.checkpoints import read_first_weights
+from gligen.hub import fetch_image_encoder, fetch_model, is_hub_id
+from gligen.kinds import KINDS, MAP, TEXT_IMAGE_BOX, kind_named
+from gligen.parts import Parts, Vision, build_parts, build_projection, read_vision
 from gligen.pipeline import GligenPipeline
+from gligen.recognition import BASE_FIRST
+from gligen.references import read_projection
 from gligen.released import released_model
+from gligen.sources import Source, read_original, read_source, with_first
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 EMBEDDED = "embedded"
@@ -26,18 +34,34 @@ OFFICIAL = "official"
 
 def load_pipeline(
     source: str | Path = EMBEDDED,
-    kind: str = KINDS[0],
+    kind: str | None = None,
     base: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     tokenizer: str | Path | None = None,
+    trained_on: str | Path | None = None,
+    projection: str | Path | None = None,
 ) -> GligenPipeline:
     """Load the pipeline of one kind; see `load_pipelines`.
+
+    Args:
+        source: see there, as all others.
+        kind: one of `gligen.kinds.KINDS`; None: what the source is, and of several the first.
+        base: see there.
+        device: see there.
+        dtype: see there.
+        tokenizer: see there.
+        trained_on: see there.
+        projection: see there.
 
     Raises:
         ValueError: the model cannot be had, or is not of this kind; one sentence says why.
     """
-    return load_pipelines(source, (kind,), base, device, dtype, tokenizer)[kind]
+    if kind is None and source in (EMBEDDED, OFFICIAL):
+        kind = KINDS[0]
+    kinds = None if kind is None else (kind,)
+    loaded = load_pipelines(source, kinds, base, device, dtype, tokenizer, trained_on, projection)
+    return next(iter(loaded.values()))
 
 
 def load_pipelines(
@@ -47,18 +71,27 @@ def load_pipelines(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     tokenizer: str | Path | None = None,
+    trained_on: str | Path | None = None,
+    projection: str | Path | None = None,
 ) -> dict[str, GligenPipeline]:
     """Load one pipeline for each kind; what is equal in them is in memory once.
 
     Args:
         source: "embedded" (the model in this package), "official" (the released models, from the
             hub), a file (official checkpoint or adapter), a diffusers folder, or a hub id.
-        kinds: of `gligen.checkpoints.KINDS`; None: all that the source holds.
+        kinds: of `gligen.kinds.KINDS`; None: all that the source holds, and of the released models
+            the two for phrases in boxes. One of them also tells canny from depth where the weights
+            do not.
         base: a Stable Diffusion 1.x model (folder, single file, hub id) to put the new layers on.
-            Adapter files need one; of whole models only the new layers are then used.
+            Adapter files need one; of whole models only the new layers are then used. For a whole
+            model of a map kind the authors' file of the base's first convolution is enough.
         device: "cpu", "cuda", "cuda:1", "mps"; None: the fastest there is.
         dtype: "float32", "float16", "bfloat16"; None: float16 on CUDA, else float32.
         tokenizer: folder or hub id of a CLIP tokenizer, for checkpoints that have none.
+        trained_on: the base that an adapter of an inpainting or map kind was trained on, or the
+            authors' file of its first convolution; for adapters that do not hold it.
+        projection: the authors' file `projection_matrix` of the text-image kinds, for checkpoints
+            that do not hold it; without it they cannot read reference pictures.
 
     Raises:
         ValueError: the source cannot be read, does not hold a kind, or does not fit the base; the
@@ -67,28 +100,106 @@ def load_pipelines(
     wanted = _check_kinds(kinds)
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
+    name = str(source) if base is None else f"{source} on {base}"
     if source == OFFICIAL:
-        places = [fetch_model(released_model(kind).diffusers_id) for kind in wanted or KINDS]
+        wanted = wanted or KINDS[:2]
+        places, base = _released_places(wanted, base)
     else:
         places = [locate(source)]
-    home = places[0] if base is None else locate(base)
-    parts = read_parts(home, dtype, device, tokenizer)
+    original = None if trained_on is None else read_original(locate(trained_on))
+    home_place = places[0] if base is None else locate(base)
+    if home_place.is_file() and (alone := read_first_weights(home_place)) is not None:
+        original, home_place = alone, places[0]
 
-    own_kind = detect_kind(parts.unet.state_dict()) if base is None else None
-    adapters = {
-        adapter.kind: adapter
-        for place in places
-        for adapter in read_adapters(place, is_home=place == home)
-    }
-    found = tuple(kind for kind in KINDS if kind == own_kind or kind in adapters)
+    sources = [read_source(place, wanted) for place in dict.fromkeys(places)]
+    home = next((s for s in sources if s.place == home_place), None) or read_source(home_place, ())
+    adapters = {kind: (a, s is home) for s in sources for kind, a in s.adapters.items()}
+    found = tuple(kind for kind in KINDS if kind in adapters)
+    if home.model is None:
+        raise ValueError(_ask_for_whole_base(home))
     _check_found(source, wanted or found, found)
-    unets = {
-        kind: apply_adapter(parts.unet, adapters[kind]) if kind in adapters else parts.unet
-        for kind in wanted or found
+
+    parts = build_parts(home.place, home.model, dtype, device, tokenizer)
+    plain = with_first(parts.base, [adapter for adapter, _ in adapters.values()], original)
+    unets = {}
+    for kind in wanted or found:
+        adapter, at_home = adapters[kind]
+        config, state = put_on(plain, adapter, original, at_home=at_home)
+        if kind_named(kind).modality == MAP and BASE_FIRST[0] not in state:
+            raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
+        unets[kind] = build_grounded(config, state, kind)
+    eyes = _Eyes(home, sources, device, dtype, projection)
+    return {
+        kind: _pipeline(parts, unet, name, eyes.for_kind(kind, adapters[kind][0]))
+        for kind, unet in unets.items()
     }
 
-    name = str(source) if base is None else f"{source} on {base}"
-    return {kind: _pipeline(parts, unet, name) for kind, unet in unets.items()}
+
+def _released_places(
+    kinds: Sequence[str], base: str | Path | None
+) -> tuple[list[Path], str | Path | None]:
+    """Return where the released models are, and the base for those that come without its parts."""
+    released = [released_model(kind) for kind in kinds]
+    if base is None and any(model.diffusers_id is None for model in released):
+        base = released[0].base_id
+    return [fetch_model(model.diffusers_id or model.official_id) for model in released], base
+
+
+class _Eyes:
+    """What the text-image kinds read reference pictures with; read once, and only for them."""
+
+    def __init__(
+        self,
+        home: Source,
+        sources: Sequence[Source],
+        device: torch.device,
+        dtype: torch.dtype,
+        projection: str | Path | None,
+    ):
+        self._sources = (home, *sources)
+        self._device, self._dtype = device, dtype
+        self._projection = projection
+        self._vision: Vision | None = None
+
+    def for_kind(self, kind: str, adapter: Adapter) -> dict[str, Any]:
+        """Return the further components of a pipeline; none where there are none to be had.
+
+        Without them a model still paints phrases, and says what it lacks for pictures.
+        """
+        if kind_named(kind).modality != TEXT_IMAGE_BOX:
+            return {}
+        weight = adapter.projection
+        if self._projection is not None:
+            matrix = read_projection(locate(self._projection), adapter.feature_width)
+            weight = matrix.T.contiguous()
+        if weight is None:
+            return {}
+        vision = self._find_vision(released_model(kind).image_encoder_id)
+        if vision is None:
+            return {}
+        return {
+            "image_encoder": vision.image_encoder,
+            "processor": vision.processor,
+            "image_project": build_projection(weight, self._device, self._dtype),
+        }
+
+    def _find_vision(self, hub_id: str | None) -> Vision | None:
+        if self._vision is None:
+            folders = [s.model.folder for s in self._sources if s.model and s.model.folder]
+            folder = next((f for f in folders if (f / "image_encoder").is_dir()), None)
+            if folder is not None:
+                self._vision = read_vision(folder, self._device, self._dtype)
+            elif hub_id is not None:
+                self._vision = self._fetch_vision(hub_id)
+        return self._vision
+
+    def _fetch_vision(self, hub_id: str) -> Vision | None:
+        try:
+            folder = fetch_image_encoder(hub_id)
+        except ValueError as error:
+            warnings.warn(f"Reference pictures cannot be read: {error}", stacklevel=4)
+            return None
+        return read_vision(folder, self._device, self._dtype, part="")
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -166,8 +277,7 @@ def _check_kinds(kinds: Sequence[str] | None) -> tuple[str, ...] | None:
     if kinds is None:
         return None
     for kind in kinds:
-        if kind not in KINDS:
-            raise ValueError(f"There is no kind {kind!r}; kinds that run are {', '.join(KINDS)}.")
+        kind_named(kind)
     return tuple(kind for kind in KINDS if kind in kinds)
 
 
@@ -185,13 +295,25 @@ def _check_found(source: Any, wanted: tuple[str, ...], found: tuple[str, ...]) -
             )
 
 
-def _pipeline(parts: Parts, unet: UNet2DConditionModel, name: str) -> GligenPipeline:
+def _ask_for_whole_base(source: Source) -> str:
+    (adapter,) = source.adapters.values()
+    hint = f" It was trained on {adapter.base}." if adapter.base else ""
+    return (
+        f"The file {str(source.place)!r} is an adapter ({adapter.kind}), the new layers alone; "
+        "name the Stable Diffusion 1.x model to put them on with base=... (--base)." + hint
+    )
+
+
+def _pipeline(
+    parts: Parts, unet: UNet2DConditionModel, name: str, eyes: dict[str, Any]
+) -> GligenPipeline:
     pipeline = GligenPipeline(
         vae=parts.vae,
         text_encoder=parts.text_encoder,
         tokenizer=parts.tokenizer,
         unet=unet,
         scheduler=parts.scheduler,
+        **eyes,
     )
     pipeline.model_name = name
     return pipeline

@@ -1,198 +1,230 @@
-"""Reading a model's frozen parts, and its adapters, from a folder or a file on disk.
+"""A model's frozen parts, built from what was read and brought to a device.
 
-A folder is a diffusers model; a file is whatever `gligen.checkpoints` makes of it. Names of models,
-hub ids included, are resolved in `gligen.loading`.
+What is on disk is read in `gligen.folders` and `gligen.checkpoints`; names of models, hub ids
+included, are resolved in `gligen.loading`.
 """
 
-import json
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    PNDMScheduler,
-    SchedulerMixin,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from diffusers.utils import logging as diffusers_logging
+from diffusers import AutoencoderKL, PNDMScheduler, SchedulerMixin
+from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from safetensors import SafetensorError
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
-
-from gligen.checkpoints import (
-    KINDS,
-    Adapter,
-    WholeModel,
-    adapter_of,
-    build_unet,
-    check_base,
-    check_shapes,
-    detect_kind,
-    read_adapter,
-    read_checkpoint,
+from torch import Tensor, nn
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
 )
-from gligen.conversion import text_keys_for
-from gligen.hub import fetch_tokenizer, is_hub_id
-from gligen.released import released_model
-from gligen.unet import add_grounding
-from gligen.weightfiles import check_finite
 
-# What the libraries raise on folders that are damaged or of another model.
+from gligen.adapters import Base
+from gligen.building import check_shapes
+from gligen.checkpoints import WholeModel
+from gligen.folders import read_json, read_part
+from gligen.hub import fetch_tokenizer, is_hub_id
+from gligen.kinds import KINDS
+from gligen.partnames import text_keys_for
+from gligen.references import projection_module
+from gligen.released import released_model
+
+# What the libraries raise on configs that are damaged or of another model.
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a Stable Diffusion model that is loaded, on its device."""
+    """The parts of a Stable Diffusion model, on their device; all kinds on it share them."""
 
-    unet: UNet2DConditionModel
+    base: Base  # the frozen weights of the UNet
     vae: AutoencoderKL
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     scheduler: SchedulerMixin
 
 
-def read_parts(
-    place: Path, dtype: torch.dtype, device: torch.device, tokenizer: str | Path | None
+@dataclass(frozen=True)
+class Vision:
+    """What reads reference pictures; its parts are on their device."""
+
+    image_encoder: CLIPVisionModelWithProjection
+    processor: Any
+
+
+def build_parts(
+    place: Path,
+    model: WholeModel,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    tokenizer: str | Path | None,
 ) -> Parts:
-    """Read the parts of a model from a folder or a file, and bring them to a device.
+    """Build the parts of a model, and bring them to a device.
 
     Args:
-        place: a diffusers folder, an official checkpoint, or a single-file Stable Diffusion 1.x.
-        dtype: of all weights.
+        place: where it was read from, for messages.
+        model: with an autoencoder and a text encoder.
+        dtype: of all weights; None: as they are.
         device: of all weights.
         tokenizer: folder or hub id of a CLIP tokenizer; None: the model's own.
 
     Raises:
-        ValueError: it is none of these, damaged, incomplete, or of another family.
+        ValueError: a part is missing or damaged, or the parts do not fit each other.
     """
-    if place.is_dir():
-        parts = _read_folder(place, dtype, tokenizer)
-    else:
-        content = read_checkpoint(place)
-        if isinstance(content, Adapter):
-            hint = f" It was trained on {content.base}." if content.base else ""
-            raise ValueError(
-                f"The file {str(place)!r} is an adapter ({content.kind}), the new layers alone; "
-                "name the "
-                f"Stable Diffusion 1.x model to put them on with base=... (--base).{hint}"
-            )
-        parts = _assemble(place, content, tokenizer)
-    _check_widths(place, parts)
-    for module in (parts.unet, parts.vae, parts.text_encoder):
-        # Not diffusers' own `to`, which warns of modules to keep in float32; these have none.
-        torch.nn.Module.to(module, device, dtype).requires_grad_(False).eval()
-    return parts
-
-
-def _read_folder(folder: Path, dtype: torch.dtype, tokenizer: str | Path | None) -> Parts:
-    index = _read_json(folder, "model_index.json")
-    check_base(_read_json(folder, "unet/config.json"))
-    others = {"tokenizer": _read_tokenizer(tokenizer)} if tokenizer else {}
-    for part in ("vae", "text_encoder", "scheduler", *(() if others else ("tokenizer",))):
-        if part not in index or not (folder / part).is_dir():
-            raise ValueError(
-                f"The model folder {str(folder)!r} has no {part}; download the whole model again."
-            )
+    if model.vae is None or model.text_encoder is None:
+        name = "autoencoder" if model.vae is None else "text encoder"
+        raise ValueError(
+            f"The file {str(place)!r} has a UNet but no {name}; give a whole checkpoint, or name "
+            "the Stable Diffusion 1.x model that has one with base=... (--base)."
+        )
+    base, _ = model.split()
     try:
-        with _quietly():
-            loaded = StableDiffusionPipeline.from_pretrained(
-                folder,
-                dtype=dtype,
-                variant=_variant(folder),
-                safety_checker=None,
-                requires_safety_checker=False,
-                local_files_only=True,
-                **others,
-            )
+        vae, text_encoder = build_vae(*model.vae), build_text_encoder(*model.text_encoder)
     except _UNREADABLE as error:
-        raise ValueError(_unreadable(folder, error)) from None
-    parts = Parts(loaded.unet, loaded.vae, loaded.text_encoder, loaded.tokenizer, loaded.scheduler)
-    for module in (parts.unet, parts.vae, parts.text_encoder):
-        check_finite(str(folder), module.state_dict())
-    _adopt_grounding(folder, parts.unet)
-    return parts
+        raise ValueError(f"The model {str(place)!r} cannot be used: {error}") from None
+    text, cross = text_encoder.config.hidden_size, base.config["cross_attention_dim"]
+    if text != cross:
+        raise ValueError(
+            f"In {str(place)!r} the text encoder is {text} wide and the UNet reads {cross}; they "
+            "belong to different models."
+        )
+    for module in (vae, text_encoder):
+        _settle(module, device, dtype)
+    return Parts(
+        base.to(device, dtype),
+        vae,
+        text_encoder,
+        _find_tokenizer(place, model, tokenizer),
+        read_scheduler(model.folder) if model.folder else default_scheduler(),
+    )
 
 
-def read_adapters(place: Path, *, is_home: bool) -> list[Adapter]:
-    """Return the adapters that a place offers.
-
-    Args:
-        place: an adapter file, a whole model, or a folder with adapters in `adapters/`.
-        is_home: the place is where the parts come from; its UNet's own layers are then left out.
+def build_vae(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> AutoencoderKL:
+    """Build an autoencoder around existing tensors.
 
     Raises:
-        ValueError: it cannot be read; one sentence says why.
+        ValueError: they are not those that its config asks for.
     """
-    if place.is_file():
-        return [] if is_home else [read_adapter(place)]
-    files = sorted((place / "adapters").glob("*.safetensors"))
-    if files or is_home:
-        return [read_adapter(file) for file in files]
-    check_base(_read_json(place, "unet/config.json"))
+    with torch.device("meta"):
+        vae = cast("AutoencoderKL", AutoencoderKL.from_config(dict(config)))
+    return _filled(vae, state, "autoencoder")
+
+
+def build_text_encoder(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> CLIPTextModel:
+    """Build a text encoder around existing tensors, named as by transformers 5.
+
+    Raises:
+        ValueError: they are not those that its config asks for.
+    """
+    wanted = CLIPTextConfig.from_dict(dict(config))
+    with torch.device("meta"):
+        encoder = CLIPTextModel(wanted)
+    state = text_keys_for(encoder.state_dict(), state)
+    _make_buffers(encoder, wanted.max_position_embeddings)
+    return _filled(encoder, state, "text encoder")
+
+
+def read_vision(
+    folder: Path, device: torch.device, dtype: torch.dtype | None, part: str = "image_encoder"
+) -> Vision:
+    """Read what encodes reference pictures.
+
+    Args:
+        folder: of a model with `image_encoder`, and `processor` where there is one.
+        device: of all weights.
+        dtype: of all weights; None: as they are.
+        part: the folder in it; "" where the folder is an image encoder itself.
+
+    Raises:
+        ValueError: it is damaged, or of another kind.
+    """
     try:
-        unet = UNet2DConditionModel.from_pretrained(
-            place, subfolder="unet", variant=_variant(place), local_files_only=True
-        )
+        config = CLIPVisionConfig.from_dict(_vision_config(read_json(folder / part, "config.json")))
+        with torch.device("meta"):
+            encoder = CLIPVisionModelWithProjection(config)
+        wanted = encoder.state_dict()
+        # The whole of CLIP is published in one file; the half that reads text is left there.
+        found = {k: v for k, v in read_part(folder, part).items() if not _is_of_text_half(k)}
+        found = {k: v for k, v in found.items() if not k.endswith("position_ids")}
+        num_patches = (config.image_size // config.patch_size) ** 2
+        _make_buffers(encoder, num_patches + 1)
+        check_shapes(wanted, found)
     except _UNREADABLE as error:
-        raise ValueError(_unreadable(place, error)) from None
-    _adopt_grounding(place, unet)
-    weights = unet.state_dict()
-    check_finite(str(place), weights)
-    kind = detect_kind(weights)
-    return [adapter_of(weights, kind)] if kind else []
+        raise ValueError(_unreadable(folder, error)) from None
+    encoder = _settle(_filled(encoder, found, "image encoder"), device, dtype)
+    settings = folder / "processor"
+    if (settings / "preprocessor_config.json").is_file():
+        processor = CLIPImageProcessorPil.from_pretrained(settings, local_files_only=True)
+    else:
+        processor = CLIPImageProcessorPil()  # CLIP's own mean and deviation
+    return Vision(encoder, processor)
 
 
-def _adopt_grounding(place: Path, unet: UNet2DConditionModel) -> None:
-    """Replace diffusers' gated layers by this library's, on the same parameters."""
-    try:
-        kind = detect_kind(unet.state_dict())
-    except ValueError as error:
-        raise ValueError(f"The model folder {str(place)!r} cannot be used. {error}") from None
-    if kind is not None:
-        add_grounding(unet)
+def build_projection(
+    weight: Tensor, device: torch.device, dtype: torch.dtype | None
+) -> CLIPImageProjection:
+    """Build the module that holds the projection matrix, from its weight as nn.Linear has it."""
+    return _settle(projection_module(weight.T), device, dtype or weight.dtype)
 
 
-def _assemble(path: Path, content: WholeModel, tokenizer: str | Path | None) -> Parts:
-    """Build the parts of a single file; what it lacks is an error, or comes from the hub."""
-    if content.vae is None or content.text_encoder is None:
-        name = "autoencoder" if content.vae is None else "text encoder"
+def read_scheduler(folder: Path) -> SchedulerMixin:
+    """Read the scheduler of a diffusers folder.
+
+    Raises:
+        ValueError: there is none, or it is none that diffusers has.
+    """
+    if not (folder / "scheduler").is_dir():
         raise ValueError(
-            f"The file {str(path)!r} has a UNet but no {name}; give a whole checkpoint, or name "
-            f"the "
-            "Stable Diffusion 1.x model that has one with base=... (--base)."
+            f"The model folder {str(folder)!r} has no scheduler; download the whole model again."
         )
-    vae_config, vae_state = content.vae
-    text_config, text_state = content.text_encoder
-    vae = cast("AutoencoderKL", AutoencoderKL.from_config(vae_config))
-    text_encoder = CLIPTextModel(CLIPTextConfig(**text_config))
-    text_state = text_keys_for(text_encoder.state_dict(), text_state)
+    config = read_json(folder, "scheduler/scheduler_config.json")
+    name = str(config.get("_class_name"))
+    built_by = getattr(diffusers, name, None)
+    if not (isinstance(built_by, type) and issubclass(built_by, SchedulerMixin)):
+        raise ValueError(  # noqa: TRY004 (the file is wrong, not an argument)
+            f"The model folder {str(folder)!r} names the scheduler {name!r}, which diffusers does "
+            "not have; take one of its own, for example PNDMScheduler."
+        )
     try:
-        unet = build_unet(*content.unet)
-        for module, state in ((vae, vae_state), (text_encoder, text_state)):
-            check_shapes(module.state_dict(), state)
-            module.load_state_dict(state, assign=True)
-    except ValueError as error:
-        raise ValueError(f"The file {str(path)!r} cannot be used: {error}") from None
-    if tokenizer is None:
-        tokenizer = fetch_tokenizer(released_model(content.kind or KINDS[0]).tokenizer_id)
-    # The noise schedule of Stable Diffusion 1.x, with PLMS as its sampler.
-    scheduler = PNDMScheduler(
+        return built_by.from_config(config)  # type: ignore[attr-defined]
+    except _UNREADABLE as error:
+        raise ValueError(_unreadable(folder, error)) from None
+
+
+def default_scheduler() -> PNDMScheduler:
+    """Return the noise schedule of Stable Diffusion 1.x, with PLMS as its sampler."""
+    return PNDMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
         skip_prk_steps=True,
         steps_offset=1,
     )
-    return Parts(unet, vae, text_encoder, _read_tokenizer(tokenizer), scheduler)
 
 
-def _read_tokenizer(source: str | Path) -> CLIPTokenizer:
+def _find_tokenizer(place: Path, model: WholeModel, tokenizer: str | Path | None) -> CLIPTokenizer:
+    if tokenizer is not None:
+        return read_tokenizer(tokenizer)
+    if model.folder is None:
+        return read_tokenizer(fetch_tokenizer(released_model(model.kind or KINDS[0]).tokenizer_id))
+    if not (model.folder / "tokenizer").is_dir():
+        raise ValueError(
+            f"The model folder {str(place)!r} has no tokenizer; download the whole model again."
+        )
+    return read_tokenizer(model.folder / "tokenizer")
+
+
+def read_tokenizer(source: str | Path) -> CLIPTokenizer:
+    """Read a CLIP tokenizer from its folder, a model's folder, or the hub.
+
+    Raises:
+        ValueError: there is none.
+    """
     folder = Path(source).expanduser()
     if not folder.exists():
         if not is_hub_id(str(source)):
@@ -211,57 +243,35 @@ def _read_tokenizer(source: str | Path) -> CLIPTokenizer:
         raise ValueError(_unreadable(folder, error)) from None
 
 
-def _check_widths(place: Path, parts: Parts) -> None:
-    text, cross = parts.text_encoder.config.hidden_size, parts.unet.config["cross_attention_dim"]
-    if text != cross:
-        raise ValueError(
-            f"In {str(place)!r} the text encoder is {text} wide and the UNet reads {cross}; they "
-            "belong to different models."
-        )
-
-
-@contextmanager
-def _quietly() -> Generator[None]:
-    """Load without the bars that diffusers and transformers draw for each part."""
-    drawing = [
-        library
-        for library in (diffusers_logging, transformers_logging)
-        if library.is_progress_bar_enabled()
-    ]
-    for library in drawing:
-        library.disable_progress_bar()
+def _filled(module: Any, state: Mapping[str, Tensor], what: str) -> Any:
     try:
-        yield
-    finally:
-        for library in drawing:
-            library.enable_progress_bar()
-
-
-def _variant(folder: Path) -> str | None:
-    """Return "fp16" for a folder whose weights exist in that variant only."""
-    names = [path.name for path in (folder / "unet").glob("diffusion_pytorch_model*")]
-    halves = [name for name in names if ".fp16" in name]
-    return "fp16" if halves and len(halves) == len(names) else None
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
-    if not path.is_file():
-        raise ValueError(
-            f"The folder {str(folder)!r} is not a diffusers model: it has no {name}; name the "
-            "folder that contains model_index.json."
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        check_shapes(module.state_dict(), state)
     except ValueError as error:
-        raise ValueError(
-            f"The file {str(path)!r} is damaged ({error}); download it again."
-        ) from None
-    if not isinstance(content, dict):
-        raise ValueError(  # noqa: TRY004 (the file is wrong, not an argument)
-            f"The file {str(path)!r} is damaged: not a JSON object; download it again."
-        )
-    return content
+        raise ValueError(f"Of the {what}, {error}") from None
+    module.load_state_dict(dict(state), strict=True, assign=True)
+    return module
+
+
+def _settle(module: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    # Not diffusers' own `to`, which warns of modules to keep in float32; these have none.
+    nn.Module.to(module, device, dtype)
+    return module.requires_grad_(False).eval()
+
+
+def _make_buffers(encoder: nn.Module, length: int) -> None:
+    """Give an encoder built without memory its counting buffer, which no file holds."""
+    for module in encoder.modules():
+        if isinstance(getattr(module, "position_ids", None), Tensor):
+            module.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
+
+
+def _vision_config(config: dict[str, Any]) -> dict[str, Any]:
+    inner = config.get("vision_config")
+    return {"projection_dim": config.get("projection_dim"), **inner} if inner else config
+
+
+def _is_of_text_half(key: str) -> bool:
+    return key.startswith(("text_model.", "text_projection.", "logit_scale"))
 
 
 def _unreadable(folder: Path, error: Exception) -> str:

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 # Classes that training scripts leave beside the weights: the original's own config objects, and
-# what PyTorch Lightning adds to Stable Diffusion's .ckpt files. Nothing of theirs is read, so each
-# is replaced by an empty stand-in; the classes themselves need not be installed and are never
-# called.
+# what PyTorch Lightning adds to Stable Diffusion's .ckpt files. Each is replaced by a stand-in that
+# only remembers the plain values it was saved with; the classes themselves need not be installed
+# and are never called.
 INERT_CLASSES = (
     "omegaconf.",
     "pytorch_lightning.",
@@ -37,6 +37,9 @@ INERT_CLASSES = (
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
 )
+
+# Where the trainer's config names the class of the grounding tokenizer, the one thing read of it.
+TOKENIZER_SETTING = ("model", "params", "grounding_tokenizer", "target")
 
 # The parts of a whole model, and the prefixes that single-file Stable Diffusion models give them.
 SECTIONS = ("model", "autoencoder", "text_encoder", "diffusion")
@@ -56,6 +59,8 @@ class WeightFile:
         str, dict[str, Tensor]
     ]  # section -> key -> tensor; "" for a file without sections
     metadata: dict[str, str] = field(default_factory=dict)  # of a safetensors file
+    tokenizer_class: str = ""  # of the grounding tokenizer, where the authors' trainer recorded it
+    left_out: tuple[str, ...] = ()  # first parts of the names of what is in no section
 
 
 def read_weight_file(path: str | Path) -> WeightFile:
@@ -63,10 +68,36 @@ def read_weight_file(path: str | Path) -> WeightFile:
 
     Raises:
         ValueError: there is no such file; it is empty, truncated, not a file of weights, or a
-        pickle
-            that holds anything but weights. No code in it is run.
+            pickle that holds anything but weights. No code in it is run.
     """
     path = Path(path)
+    tensors, metadata = _open(path)
+    tokenizer_class = _recorded_tokenizer(tensors.get("config_dict"))
+    sections = _split(tensors)
+    if not any(sections.values()):
+        raise ValueError(f"The file {str(path)!r} holds no weights; give a file of a model.")
+    for name, section in sections.items():
+        if name != "diffusion":  # the schedule's tables, which nobody reads
+            check_finite(str(path), section)
+    return WeightFile(path, sections, metadata, tokenizer_class, _left_out(tensors))
+
+
+def read_flat_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a file of weights without sections, as diffusers' folders have them.
+
+    Raises:
+        ValueError: as `read_weight_file`.
+    """
+    path = Path(path)
+    tensors = _tensors(_open(path)[0])
+    if not tensors:
+        raise ValueError(f"The file {str(path)!r} holds no weights; give a file of a model.")
+    check_finite(str(path), tensors)
+    return tensors
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a file holds by name, and the metadata of a safetensors file."""
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}; check the path.")
     with path.open("rb") as file:
@@ -79,21 +110,13 @@ def read_weight_file(path: str | Path) -> WeightFile:
             "download the file itself."
         )
     if head[8:9] == b"{":
-        tensors, metadata = _read_safetensors(path)
-    elif head.startswith((b"PK", b"\x80")):
-        tensors, metadata = _read_torch(path), {}
-    else:
-        raise ValueError(
-            f"The file {str(path)!r} is not a model: it begins with {head[:16]!r}. Give a "
-            ".safetensors, .bin, .pth or .ckpt file of weights."
-        )
-    sections = _split(tensors)
-    if not any(sections.values()):
-        raise ValueError(f"The file {str(path)!r} holds no weights; give a file of a model.")
-    for name, section in sections.items():
-        if name != "diffusion":  # the schedule's tables, which nobody reads
-            check_finite(str(path), section)
-    return WeightFile(path, sections, metadata)
+        return _read_safetensors(path)
+    if head.startswith((b"PK", b"\x80")):
+        return _named(path, _read_torch(path)), {}
+    raise ValueError(
+        f"The file {str(path)!r} is not a model: it begins with {head[:16]!r}. Give a "
+        ".safetensors, .bin, .pth or .ckpt file of weights."
+    )
 
 
 def read_safetensors_metadata(path: str | Path) -> dict[str, str]:
@@ -113,7 +136,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from None
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def _read_torch(path: Path) -> Any:
     is_zip = zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings(), _inert_stand_ins(path) if is_zip else _nothing_allowed():
@@ -127,6 +150,10 @@ def _read_torch(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"The file {str(path)!r} is truncated or damaged ({reason}); download it again."
         ) from None
+    return content
+
+
+def _named(path: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ValueError(  # noqa: TRY004 (the file is wrong, not an argument)
             f"The file {str(path)!r} holds a {type(content).__name__}, not named weights; give "
@@ -150,19 +177,38 @@ def _nothing_allowed() -> AbstractContextManager[Any]:
 
 
 class _Inert:
-    """Takes the place of a class named in a pickle: accepts anything, keeps and does nothing."""
+    """Takes the place of a class named in a pickle: accepts anything, does nothing.
+
+    It remembers the state it was saved with, itself made of tensors and plain values alone.
+    """
 
     def __new__(cls, *_arguments: Any, **_keywords: Any) -> "_Inert":
-        return super().__new__(cls)
+        instance = super().__new__(cls)
+        instance.state = None
+        return instance
 
     def __init__(self, *_arguments: Any, **_keywords: Any):
         pass
 
-    def __setstate__(self, _state: Any) -> None:
-        pass
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
 
     def __setitem__(self, _key: Any, _value: Any) -> None:
         pass
+
+
+def _recorded_tokenizer(config: Any) -> str:
+    """Return the class that the authors' trainer recorded for the grounding tokenizer, "" for none.
+
+    Their config nodes keep children in `_content` and a leaf's value in `_val`; they may be plain
+    dictionaries as well.
+    """
+    for name in ("", *TOKENIZER_SETTING):
+        config = config.get(name) if name and isinstance(config, Mapping) else config
+        config = config.state if isinstance(config, _Inert) else config
+        if isinstance(config, Mapping) and not config.keys().isdisjoint(("_content", "_val")):
+            config = config.get("_content", config.get("_val"))
+    return config if isinstance(config, str) else ""
 
 
 def _refusal(path: Path, error: Exception) -> str:
@@ -189,6 +235,16 @@ def _split(content: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
     if flat and all(key.startswith(tuple(dotted)) for key in flat):
         return _by_prefix(flat, dotted)
     return {"": flat}
+
+
+def _left_out(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the first parts of the names of what `_split` puts into no section."""
+    if any(isinstance(content.get(name), Mapping) for name in SECTIONS):
+        return tuple(name for name in content if name not in SECTIONS)
+    names = [name for name in content if isinstance(content[name], Tensor)]
+    if any(name.startswith("model.diffusion_model.") for name in names):
+        names = [name for name in names if name.startswith(tuple(SINGLE_FILE_PREFIXES))]
+    return tuple(dict.fromkeys(name.split(".")[0] for name in content if name not in names))
 
 
 def _by_prefix(

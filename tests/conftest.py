@@ -18,7 +18,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from gligen.checkpoints import build_unet
+from gligen.building import build_unet
 from gligen.conversion import convert_unet_state
 from gligen.kinds import KEYPOINT, MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.pipeline import GligenPipeline

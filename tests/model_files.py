@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gligen.checkpoints import build_unet, save_adapter
+from gligen.building import build_unet
+from gligen.checkpoints import save_adapter
 from gligen.pipeline import GligenPipeline
 from gligen.unet import is_grounding_key
 from tests.conftest import GOLDEN, small_pipeline
@@ -81,9 +82,8 @@ def save_base_folder(folder: Path) -> tuple[GligenPipeline, GligenPipeline]:
     inpainting.unet.load_state_dict(frozen, strict=False)
     (folder / "adapters").mkdir()
     for name, pipeline in (("one", generation), ("other", inpainting)):
-        save_adapter(
-            folder / "adapters" / f"{name}.safetensors", pipeline.unet, pipeline.kind, base="small"
-        )
+        path = folder / "adapters" / f"{name}.safetensors"
+        save_adapter(path, pipeline.unet, pipeline.kind, base="small", original=base)
     return generation, inpainting
 
 

@@ -10,19 +10,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from gligen.checkpoints import (
-    Adapter,
-    WholeModel,
-    apply_adapter,
-    build_unet,
-    check_base,
-    detect_kind,
-    input_channels,
-    read_adapter,
-    read_checkpoint,
-    save_adapter,
-)
+from gligen.adapters import Adapter
+from gligen.building import apply_adapter, build_unet, check_base
+from gligen.checkpoints import WholeModel, read_adapter, read_checkpoint, save_adapter
 from gligen.conversion import convert_unet_state
+from gligen.recognition import detect_kind, input_channels
 from gligen.unet import add_grounding, is_grounding_key
 from gligen.weightfiles import read_weight_file
 from tests.conftest import open_gates, small_unet
@@ -183,21 +175,16 @@ MALFORMED = {
     ),
     "NaN": (_with({FUSER: torch.tensor(float("nan"))}), "alpha_attn contains NaN"),
     "extra key": (_with({"input_blocks.1.0.op.lora.weight": torch.zeros(1)}), r"op\.lora\.weight"),
-    "no tokenizer": (_without("position_net."), "null_positive_feature is missing"),
+    "no tokenizer": (_without("position_net."), "no grounding tokenizer of a known kind"),
     "no gated layers": (
         _without("input", "middle", "output"),
         r"no gated layers|blocks on the way",
     ),
     "half of the layers": (_without("output_blocks"), "0 on the way up"),
-    "text-image kind": (
+    "two modalities": (
         _with({"position_net.null_text_feature": torch.zeros(4)}),
-        "seems to be a text-image-box model",
+        r"several modalities \(text_box, text_image_box\)",
     ),
-    "keypoint kind": (
-        _with({"position_net.null_person_feature": torch.zeros(4)}),
-        "seems to be a keypoint model",
-    ),
-    "map kind": (_with({"position_net.null_feature": torch.zeros(4)}), "whole-image maps"),
     "odd first convolution": (
         _with({"input_blocks.0.0.weight": torch.zeros(32, 12, 3, 3)}),
         "reads 12 channels",
@@ -244,7 +231,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_survives_saving_and_leaves_the_base_alone(tmp_path, kind):
-    channels = input_channels(kind, 4)
+    channels = input_channels(kind, 4, {})
     grounded = open_gates(add_grounding(small_unet(channels)))
     path = tmp_path / "adapter.safetensors"
     save_adapter(path, grounded, kind, base="small", notes={"steps": 5})
@@ -254,7 +241,7 @@ def test_an_adapter_survives_saving_and_leaves_the_base_alone(tmp_path, kind):
     before = {key: value.clone() for key, value in base.state_dict().items()}
     adapter = read_adapter(path)
     assert (adapter.kind, adapter.base, adapter.notes) == (kind, "small", {"steps": 5})
-    unet = apply_adapter(base, adapter)
+    unet = apply_adapter(base, adapter, at_home=True)
 
     after, wanted = unet.state_dict(), grounded.state_dict()
     for key, value in after.items():
@@ -299,12 +286,12 @@ def test_an_adapter_of_other_sizes_is_refused(tmp_path):
     adapter = read_adapter(tmp_path / "y")
     narrow = adapter.state | {"position_net.linears.4.bias": torch.zeros(7)}
     with pytest.raises(ValueError, match=r"linears\.4\.bias is 7 instead of 32"):
-        apply_adapter(small_unet(), Adapter(KINDS[0], narrow, 32))
+        apply_adapter(small_unet(), Adapter(KINDS[0], narrow))
 
 
 def test_an_adapter_for_generation_needs_a_base_that_generates(tmp_path):
     save_adapter(tmp_path / "x", add_grounding(small_unet()), KINDS[0])
-    with pytest.raises(ValueError, match="would read 9 channels instead of 4"):
+    with pytest.raises(ValueError, match="The base reads 9 channels instead of 4"):
         apply_adapter(small_unet(9), read_adapter(tmp_path / "x"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gligen import cli, hub
-from gligen.checkpoints import KINDS
+from gligen.kinds import KINDS
 from gligen.cli import main
 from gligen.metadata import read_settings
 from gligen.sampling import SAMPLERS
@@ -143,7 +143,7 @@ def test_inpaint_keeps_what_the_mask_does_not_cover(here, model):
 
 
 def test_an_adapter_on_a_base(here, model):
-    for kind, name in zip(KINDS, ("one", "other"), strict=True):
+    for kind, name in zip(KINDS[:2], ("one", "other"), strict=True):
         path = model / "adapters" / f"{name}.safetensors"
         command = ("generate",) if kind == KINDS[0] else ("inpaint", "--image", "photo.png")
         code = run(*command, "--model", path, "--base", model, "--region", DOG, "--steps", 1)
@@ -160,7 +160,7 @@ def test_info_says_what_things_are(here, model, capsys):
     assert "diffusers folder" in text
     assert "kind: plain Stable Diffusion" in text
     assert "kind: inpainting_text_box" in text
-    assert "first convolution: included" in text
+    assert "first convolution: its own" in text
     assert "      steps: 12" in text
     assert "    found: 0.5" in text
 

@@ -10,12 +10,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from gligen.conversion import (
     UNetSizes,
     convert_adapter_state,
-    convert_text_state,
     convert_unet_state,
-    convert_vae_state,
     rename_key,
-    text_keys_for,
 )
+from gligen.partnames import convert_text_state, convert_vae_state, text_keys_for
 from tests.conftest import GOLDEN
 
 KINDS = ("generation_text_box", "inpainting_text_box")

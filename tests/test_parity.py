@@ -5,10 +5,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from gligen.attention import Grounding
-from gligen.checkpoints import build_unet
-from gligen.conversion import convert_vae_state
+from gligen.building import build_unet
 from gligen.guidance import GuidedModel
 from gligen.kinds import KINDS
+from gligen.partnames import convert_vae_state
 from gligen.sampling import DDIM, PLMS, denoise, spaced_timesteps
 from gligen.schedule import gate_schedule
 from gligen.tokenizers import (
