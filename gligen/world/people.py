@@ -158,8 +158,19 @@ def _head(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 def draw_person(canvas: np.ndarray, person: ScenePerson) -> None:
     """Paint a figure on `canvas`, float32 (S, S, 3) in [0, 255], in place."""
-    size = canvas.shape[0]
-    figure = Image.new("RGBA", (size * _SUPERSAMPLING,) * 2)
+    rgba = _figure(person, canvas.shape[0])
+    canvas += rgba[..., :3] - rgba[..., 3:] * canvas
+
+
+def figure_mask(person: ScenePerson, size: int) -> np.ndarray:
+    """Return the share of each pixel that a figure covers, float32 (size, size)."""
+    return _figure(person, size)[..., 3]
+
+
+def _figure(person: ScenePerson, size: int) -> np.ndarray:
+    """Return colours (premultiplied, 0-255) and alpha (0-1), float32 (size, size, 4)."""
+    side = size * _SUPERSAMPLING
+    figure = Image.new("RGBA", (side, side))
     points = np.array(person.joints) * size * _SUPERSAMPLING
     unit = _torso_length(points)
     pen = ImageDraw.Draw(figure)
@@ -169,9 +180,7 @@ def draw_person(canvas: np.ndarray, person: ScenePerson) -> None:
     _draw_eyes(pen, points, unit)
     rgba = np.asarray(figure, np.float32).reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 4)
     alpha = rgba[..., 3:] / 255
-    covered = alpha.mean((1, 3))
-    colour = (rgba[..., :3] * alpha).mean((1, 3))  # premultiplied
-    canvas += colour - covered * canvas
+    return np.concatenate([rgba[..., :3] * alpha, alpha], axis=-1).mean((1, 3))
 
 
 def _draw_parts(
