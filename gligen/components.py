@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    MultiControlNetModel,
+    SchedulerMixin,
+    T2IAdapter,
+    UNet2DConditionModel,
+)
 from diffusers.image_processor import VaeImageProcessor
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
@@ -27,6 +34,10 @@ class Components:
     image_encoder: CLIPVisionModelWithProjection | None = None
     image_project: nn.Module | None = None  # from CLIP's projected feature to that of a phrase
     processor: Any = None  # CLIP's, prepares pictures
+    # Networks beside the UNet, and what reads pictures for the IP-Adapter:
+    controlnet: ControlNetModel | MultiControlNetModel | None = None
+    adapter: T2IAdapter | None = None
+    ip_adapter_image_encoder: CLIPVisionModelWithProjection | None = None
 
     @property
     def kind(self) -> str:

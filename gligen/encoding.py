@@ -6,15 +6,19 @@ Shapes: B prompts, N phrases, L text tokens, D width of the text encoder.
 import logging
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from gligen.textual_inversion import spell_out
 
 logger = logging.getLogger(__name__)
 
 
 def count_tokens(tokenizer: CLIPTokenizer, text: str) -> int:
     """Return the number of tokens of a text, start and end tokens included."""
+    text = spell_out(tokenizer, text)
     return len(tokenizer(text, truncation=False, verbose=False).input_ids)
 
 
@@ -51,8 +55,9 @@ def encode_prompts(
         clip_skip: number of last layers to leave out; the final normalisation is still applied.
     """
     limit = tokenizer.model_max_length
+    prompts = [spell_out(tokenizer, prompt) for prompt in prompts]
     encoded = tokenizer(
-        list(prompts), padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
+        prompts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
     )
     for prompt in prompts:
         whole = tokenizer(prompt, truncation=False, verbose=False).input_ids
@@ -80,5 +85,11 @@ def encode_phrases(
     """
     for phrase in phrases:
         check_length(tokenizer, phrase, "The phrase")
-    encoded = tokenizer(list(phrases), padding=True, return_tensors="pt").to(text_encoder.device)
-    return text_encoder(encoded.input_ids, attention_mask=encoded.attention_mask).pooler_output
+    phrases = [spell_out(tokenizer, phrase) for phrase in phrases]
+    encoded = tokenizer(phrases, padding=True, return_tensors="pt").to(text_encoder.device)
+    ids = encoded.input_ids
+    states = text_encoder(ids, attention_mask=encoded.attention_mask).last_hidden_state
+    # Not `pooler_output`: with the configuration of SD 1.x it is the state at the largest id, which
+    # a learned word (textual inversion) has.
+    ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1)
+    return states[torch.arange(len(states), device=states.device), ends]

@@ -3,6 +3,7 @@
 Shapes: B pictures, L text tokens, M grounding tokens, D token width, latents [B, c, h, w].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gligen.attention import Grounding
+from gligen.residuals import Residuals
 from gligen.unet import predict
+
+# (latents, timestep, context, index of the step) -> what networks beside the UNet add in it
+SideNetworks = Callable[[Tensor, Tensor | int, Tensor, int], Residuals]
 
 
 @dataclass(frozen=True)
@@ -34,32 +39,48 @@ class GuidedModel:
     map_channels: Float[Tensor, "B e h w"] | None = None  # map kinds: only while gates are open
     cross_attention_kwargs: dict[str, Any] | None = None
     guidance_rescale: float = 0.0  # 0-1: how far the contrast is brought back, 0 = not at all
+    side_networks: SideNetworks | None = None  # they see the latents alone, without more channels
+    # Of each IP-Adapter: the half of the empty picture, then that of the pictures
+    picture_tokens: list[Float[Tensor, "R N _ D"]] | None = None
 
     @torch.no_grad()
     def __call__(
-        self, latents: Float[Tensor, "B c h w"], timestep: Tensor | int, gate_scale: float
+        self,
+        latents: Float[Tensor, "B c h w"],
+        timestep: Tensor | int,
+        gate_scale: float,
+        step: int = 0,
     ) -> Float[Tensor, "B c h w"]:
-        """Return the guided model output, u + g (c - u)."""
-        x = latents.to(self.context.dtype)
+        """Return the guided model output, u + g (c - u); `step` counts the steps from 0."""
+        latents = latents.to(self.context.dtype)
+        x = latents
         if self.extra_channels is not None:
             x = torch.cat([x, self.extra_channels], dim=1)
         # Once grounding is off the base alone goes on: its first convolution reads bare latents.
         if self.map_channels is not None and gate_scale != 0:
             x = torch.cat([x, self.map_channels], dim=1)
+        context = self.context
+        if self.negative_context is not None:
+            context = torch.cat([self.negative_context, context])
+            latents, x = torch.cat([latents, latents]), torch.cat([x, x])
+        output = predict(
+            self.unet,
+            x,
+            timestep,
+            context,
+            self._grounding(gate_scale),
+            self.cross_attention_kwargs,
+            self.side_networks and self.side_networks(latents, timestep, context, step),
+            # Without guidance the half of the empty picture is left out.
+            self.picture_tokens and [tokens[-len(x) :] for tokens in self.picture_tokens],
+        )
         if self.negative_context is None:
-            return self._predict(x, timestep, self.context, self._grounding(gate_scale))
-        context = torch.cat([self.negative_context, self.context])
-        output = self._predict(torch.cat([x, x]), timestep, context, self._grounding(gate_scale))
+            return output
         unconditional, conditional = output.chunk(2)
         guided = unconditional + self.guidance_scale * (conditional - unconditional)
         if self.guidance_rescale == 0:
             return guided
         return rescale(guided, conditional, self.guidance_rescale)
-
-    def _predict(
-        self, x: Tensor, timestep: Tensor | int, context: Tensor, grounding: Grounding | None
-    ) -> Tensor:
-        return predict(self.unet, x, timestep, context, grounding, self.cross_attention_kwargs)
 
     def _grounding(self, gate_scale: float) -> Grounding | None:
         if self.tokens is None or gate_scale == 0:

@@ -12,7 +12,15 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DiffusionPipeline,
+    MultiControlNetModel,
+    SchedulerMixin,
+    T2IAdapter,
+    UNet2DConditionModel,
+)
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
@@ -20,6 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from gligen.addons import AddOns, Pictures
 from gligen.callargs import (
     check_embeds,
     check_request,
@@ -32,21 +41,33 @@ from gligen.callargs import (
 )
 from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
+from gligen.control import joined_controlnets
 from gligen.encoding import encode_prompts
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
+from gligen.ip_adapter import GroundedIPAdapterMixin
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.lora import LoraMixin
 from gligen.references import REFERENCE_NORM
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
-from gligen.saving import REFERENCE_PARTS, check_savable, write_index
+from gligen.saving import FURTHER_PARTS, check_savable, write_index
+from gligen.single_file import SingleFileMixin
+from gligen.textual_inversion import TextualInversionMixin
 from gligen.unet import add_grounding
 
 
-class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
+class GligenPipeline(
+    DiffusionPipeline,
+    StableDiffusionMixin,
+    LoraMixin,
+    TextualInversionMixin,
+    GroundedIPAdapterMixin,
+    SingleFileMixin,
+):
     """Grounded generation and inpainting with Stable Diffusion 1.x.
 
     A drop-in for diffusers' `StableDiffusionGLIGENPipeline` and
@@ -67,13 +88,20 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         image_encoder: CLIP's, for reference pictures; only the text-image kinds need it.
         image_project: takes its feature to that of a phrase, likewise.
         processor: prepares reference pictures for it, likewise.
+        controlnet: optional, of Stable Diffusion 1.x; a list of several is joined to one.
+        adapter: optional T2I-Adapter, likewise.
+        ip_adapter_image_encoder: CLIP's, for the pictures of IP-Adapters; `load_ip_adapter` brings
+            its own.
     """
 
-    model_cpu_offload_seq = "text_encoder->image_encoder->image_project->unet->vae"
+    # A ControlNet takes turns with the UNet, so it is not part of the sequence, as in diffusers.
+    model_cpu_offload_seq = (
+        "text_encoder->image_encoder->image_project->ip_adapter_image_encoder->adapter->unet->vae"
+    )
     _optional_components = [  # noqa: RUF012 (diffusers' form)
         "safety_checker",
         "feature_extractor",
-        *REFERENCE_PARTS,
+        *FURTHER_PARTS,
     ]
     _exclude_from_cpu_offload = ["safety_checker"]  # noqa: RUF012
     _callback_tensor_inputs = list(TENSOR_INPUTS)  # noqa: RUF012
@@ -91,6 +119,13 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         image_encoder: CLIPVisionModelWithProjection | None = None,
         image_project: nn.Module | None = None,
         processor: Any = None,
+        controlnet: ControlNetModel
+        | MultiControlNetModel
+        | list[ControlNetModel]
+        | tuple[ControlNetModel, ...]
+        | None = None,
+        adapter: T2IAdapter | None = None,
+        ip_adapter_image_encoder: CLIPVisionModelWithProjection | None = None,
     ):
         super().__init__()
         if safety_checker is not None and feature_extractor is None:
@@ -111,6 +146,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             image_encoder=image_encoder,
             image_project=image_project,
             processor=processor,
+            controlnet=joined_controlnets(controlnet),
+            adapter=adapter,
+            ip_adapter_image_encoder=ip_adapter_image_encoder,
         )
         # Parts may be missing where only the prompts are to be encoded; 8 is every SD 1.x VAE's.
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1) if vae else 8
@@ -159,13 +197,13 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
     def components(self) -> dict[str, Any]:
         """The arguments that would build this pipeline again, as for every diffusers pipeline.
 
-        The parts that read reference pictures are left out where they are missing, so that the rest
-        also builds diffusers' pipelines, which do not know them.
+        Those of `FURTHER_PARTS` that are missing are left out, so that the rest also builds
+        diffusers' pipelines, which do not know them.
         """
         return {
             name: part
             for name, part in super().components.items()
-            if part is not None or name not in REFERENCE_PARTS
+            if part is not None or name not in FURTHER_PARTS
         }
 
     @property
@@ -187,14 +225,18 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             image_encoder=self.image_encoder,
             image_project=self.image_project,
             processor=self.processor,
+            controlnet=self.controlnet,
+            adapter=self.adapter,
+            ip_adapter_image_encoder=self.ip_adapter_image_encoder,
         )
 
     # ---------------------------------------------------------------- the library's own interface
 
-    def stream(self, request: Request) -> Iterator[Step | Result]:
+    def stream(self, request: Request, add_ons: AddOns | None = None) -> Iterator[Step | Result]:
         """Answer a request: one `Step` after each denoising step, then the `Result`.
 
-        Closing the iterator stops the work at once and leaves nothing behind.
+        Closing the iterator stops the work at once and leaves nothing behind. `add_ons` are the
+        pictures for a ControlNet, T2I-Adapter or IP-Adapter of this pipeline.
 
         Raises:
             ValueError: the model cannot do what the request asks; nothing has been computed yet.
@@ -228,6 +270,7 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             hole=hole,
             style_box=STYLE_BOXES[request.style_box],
             crop_references=request.crop_references,
+            add_ons=add_ons or AddOns(),
         )
         step = None
         for step in run_steps(components, run):
@@ -244,9 +287,9 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             seconds=time.perf_counter() - started,
         )
 
-    def generate(self, request: Request) -> Result:
-        """Answer a request and return the result."""
-        *_, result = self.stream(request)
+    def generate(self, request: Request, add_ons: AddOns | None = None) -> Result:
+        """Answer a request and return the result; see `stream`."""
+        *_, result = self.stream(request, add_ons)
         assert isinstance(result, Result), "a stream ends in its result"
         return result
 
@@ -298,6 +341,15 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
         callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
         | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        control_image: Pictures | Sequence[Pictures] | None = None,
+        controlnet_conditioning_scale: float | Sequence[float] = 1.0,
+        control_guidance_start: float | Sequence[float] = 0.0,
+        control_guidance_end: float | Sequence[float] = 1.0,
+        guess_mode: bool = False,
+        adapter_image: Pictures | None = None,
+        adapter_conditioning_scale: float = 1.0,
+        ip_adapter_image: Any = None,
+        ip_adapter_image_embeds: Sequence[Tensor] | None = None,
     ) -> StableDiffusionPipelineOutput | tuple:
         """Make pictures, with the arguments of both of diffusers' GLIGEN pipelines.
 
@@ -325,7 +377,8 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             return_dict: False returns a tuple.
             callback: called as (step, timestep, latents).
             callback_steps: every so many steps.
-            cross_attention_kwargs: for attention processors; not changed.
+            cross_attention_kwargs: for attention processors; not changed. Its "scale" is the
+                strength of loaded LoRAs.
             clip_skip: last layers of the text encoder to leave out.
             gligen_images: reference pictures, one for each box; None where a region has none.
             input_phrases_mask: 0 switches a region's phrase off, 1 leaves it on; one number for
@@ -345,6 +398,17 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             callback_on_step_end: called as (pipeline, step, timestep, tensors); what it returns
                 under a tensor's name replaces it. Setting `pipeline.interrupt` ends the run.
             callback_on_step_end_tensor_inputs: what it is handed, of `TENSOR_INPUTS`.
+            control_image: for the ControlNet, over the whole picture; of several ControlNets a
+                list with one for each.
+            controlnet_conditioning_scale: its strength; a list has one for each ControlNet.
+            control_guidance_start: share of the steps before the ControlNet begins, likewise.
+            control_guidance_end: share of the steps after which it ends, likewise.
+            guess_mode: the ControlNet acts in the conditional half alone, and weaker at fine
+                levels.
+            adapter_image: for the T2I-Adapter, over the whole picture.
+            adapter_conditioning_scale: its strength.
+            ip_adapter_image: for the IP-Adapter; of several a list with one entry for each.
+            ip_adapter_image_embeds: instead, prepared as by diffusers, one for each IP-Adapter.
 
         Raises:
             ValueError: an argument breaks its rule; the message names value, rule and way out.
@@ -392,6 +456,17 @@ class GligenPipeline(DiffusionPipeline, StableDiffusionMixin):
             reference_norm=gligen_normalize_constant,
             timesteps=timesteps,
             sigmas=sigmas,
+            add_ons=AddOns(
+                control_image=control_image,
+                control_scale=controlnet_conditioning_scale,
+                control_start=control_guidance_start,
+                control_end=control_guidance_end,
+                guess_mode=guess_mode,
+                adapter_image=adapter_image,
+                adapter_scale=adapter_conditioning_scale,
+                ip_adapter_image=ip_adapter_image,
+                ip_adapter_image_embeds=ip_adapter_image_embeds,
+            ),
         )
         self._guidance_scale, self._interrupt = guidance_scale, False
         final = drive(self, components, run, callbacks)

@@ -4,7 +4,7 @@ Shapes: B pictures, L text tokens, D width of the text encoder, latents [B, c, h
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,13 +12,17 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
+from gligen.addons import AddOns
 from gligen.components import Components
+from gligen.control import side_networks
 from gligen.encoding import encode_prompts
 from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import Hole, encode_hole
 from gligen.inpainting import layout_in_area
+from gligen.ip_adapter import picture_tokens
 from gligen.layout import Box, Layout
+from gligen.lorascale import lora_scale
 from gligen.references import REFERENCE_NORM
 from gligen.request import STYLE_BOXES
 from gligen.sampling import Sampler, Step, denoise, make_sampler
@@ -53,6 +57,7 @@ class Run:
     style_box: Box = STYLE_BOXES["official"]  # of the token that carries the style picture
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
     reference_norm: float = REFERENCE_NORM  # of the feature of a reference picture
+    add_ons: AddOns = field(default=AddOns())
 
     @property
     def num_images(self) -> int:
@@ -79,10 +84,11 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Change | None
     layouts = run.layouts
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
-    text = encode_text(components, run)
-    grounding = encode_grounding(
-        components, layouts, run.size, run.style_box, run.crop_references, run.reference_norm
-    )
+    with lora_scale(components.text_encoder, (run.cross_attention_kwargs or {}).get("scale", 1.0)):
+        text = encode_text(components, run)
+        grounding = encode_grounding(
+            components, layouts, run.size, run.style_box, run.crop_references, run.reference_norm
+        )
     sampler = make_sampler(
         run.sampler,
         components.scheduler,
@@ -107,10 +113,16 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Change | None
         map_channels=grounding.map_channels,
         cross_attention_kwargs=run.cross_attention_kwargs,
         guidance_rescale=run.guidance_rescale,
+        side_networks=side_networks(
+            components, run.add_ons, run.size, run.num_images, sampler.num_steps, run.hole
+        ),
+        picture_tokens=picture_tokens(
+            components, run.add_ons, run.num_images, guided=text.negative is not None
+        ),
     )
 
-    def evaluate(latents: Tensor, timestep: Tensor | int, gate_scale: float) -> Tensor:
-        return model(latents, timestep, gate_scale)  # looked up anew: a change replaces it
+    def evaluate(latents: Tensor, timestep: Tensor | int, gate_scale: float, step: int) -> Tensor:
+        return model(latents, timestep, gate_scale, step)  # looked up anew: a change replaces it
 
     def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
         assert hole is not None, "only a run with a hole blends"

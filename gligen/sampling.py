@@ -25,8 +25,8 @@ from torch import Tensor
 
 # (latents as the model reads them, timestep) -> model output, guidance included
 Evaluate = Callable[[Tensor, Tensor | int], Tensor]
-# (latents, timestep, gate scale) -> model output, guidance included
-GatedModel = Callable[[Tensor, Tensor | int, float], Tensor]
+# (latents, timestep, gate scale, index of the step) -> model output, guidance included
+GatedModel = Callable[[Tensor, Tensor | int, float, int], Tensor]
 # (latents, index of the step, sampler) -> latents that enter the step
 Blend = Callable[[Tensor, int, "Sampler"], Tensor]
 
@@ -85,8 +85,10 @@ def denoise(
         if blend is not None:
             latents = blend(latents, index, sampler)
 
-        def evaluate(x: Tensor, timestep: Tensor | int, gate_scale: float = gate_scale) -> Tensor:
-            return model(x, timestep, gate_scale)
+        def evaluate(
+            x: Tensor, timestep: Tensor | int, gate: float = gate_scale, step: int = index
+        ) -> Tensor:
+            return model(x, timestep, gate, step)
 
         latents, predicted, timestep = sampler.step(index, latents, evaluate)
         replaced = yield Step(

@@ -11,6 +11,9 @@ from gligen.unet import kind_of, modality_of
 
 # Components that only the text-image kinds have.
 REFERENCE_PARTS = ("image_encoder", "image_project", "processor")
+# Networks beside the UNet, and what reads pictures for an IP-Adapter.
+SIDE_PARTS = ("controlnet", "adapter", "ip_adapter_image_encoder")
+FURTHER_PARTS = REFERENCE_PARTS + SIDE_PARTS
 
 # Diffusers' pipeline for a modality; None is a UNet without grounding.
 _CLASSES = {
@@ -45,7 +48,7 @@ def write_index(path: str | os.PathLike, index: str, unet: UNet2DConditionModel 
     """
     entries = json.loads(index)
     entries["_class_name"] = _CLASSES[None if unet is None else modality_of(unet)]
-    for name in REFERENCE_PARTS:
+    for name in FURTHER_PARTS:
         if entries.get(name) == [None, None]:
             del entries[name]  # diffusers' text-box pipeline does not know the name
     whole = Path(path)

@@ -8,6 +8,7 @@ the UNet is the plain one, bit for bit.
 Shapes: B batch, L text tokens, D token width, latents [B, channels, height, width].
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -29,6 +30,8 @@ from gligen.kinds import (
     TEXT_IMAGE_BOX,
     kind_named,
 )
+from gligen.lorascale import lora_scale
+from gligen.residuals import Residuals
 from gligen.tokenizers import (
     KeypointTokenizer,
     MapDownsampler,
@@ -287,20 +290,26 @@ def predict(
     context: Float[Tensor, "B L D"],
     grounding: Grounding | None = None,
     cross_attention_kwargs: dict[str, Any] | None = None,
+    residuals: Residuals | None = None,
+    picture_tokens: Sequence[Float[Tensor, "B N _ D"]] | None = None,
 ) -> Float[Tensor, "B out h w"]:
     """Evaluate the UNet once.
 
     Without `grounding` the gated layers are not computed at all. The caller's
-    `cross_attention_kwargs` are passed on and not changed.
+    `cross_attention_kwargs` are passed on and not changed; their "scale" is the strength of LoRAs.
+    `residuals` are those of networks beside the UNet, `picture_tokens` of each IP-Adapter.
     """
     kwargs = dict(cross_attention_kwargs or {})
     kwargs.pop("gligen", None)
+    strength = kwargs.pop("scale", 1.0)
     if grounding is not None:
         kwargs["gligen"] = {"grounding": grounding}
-    return unet(
-        latents,
-        timestep,
-        encoder_hidden_states=context,
-        cross_attention_kwargs=kwargs or None,
-        return_dict=False,
-    )[0]
+    with lora_scale(unet, strength):
+        return unet(
+            latents,
+            timestep,
+            encoder_hidden_states=(context, list(picture_tokens)) if picture_tokens else context,
+            cross_attention_kwargs=kwargs or None,
+            return_dict=False,
+            **(residuals.unet_arguments() if residuals else {}),
+        )[0]

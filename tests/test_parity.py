@@ -209,9 +209,9 @@ def test_trajectory(golden, golden_unets, alphas_cumprod, name):
     model = guided(golden, unet, run, "generation_text_box", slice(0, 1))
     calls = []
 
-    def counted(x, timestep, gate):
+    def counted(x, timestep, gate, step):
         calls.append([timestep, gate])
-        return model(x, timestep, gate)
+        return model(x, timestep, gate, step)
 
     gates = gate_schedule(run["actual_steps"], run["alpha_type"])
     assert gates == pytest.approx(run["alpha_schedule"])

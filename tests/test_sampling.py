@@ -17,7 +17,7 @@ CONFIG = {
 def exact_model(clean, scheduler, prediction):
     """A model that knows the clean latents: every sampler must then arrive at them."""
 
-    def model(x, timestep, gate):
+    def model(x, timestep, gate, step):
         alpha = scheduler.alphas_cumprod[min(int(timestep), 999)]
         eps = (x - alpha**0.5 * clean) / (1 - alpha) ** 0.5
         if prediction == "epsilon":
@@ -70,7 +70,7 @@ def test_v_and_epsilon_give_the_same_trajectory_in_plms():
         scheduler = DDIMScheduler(**CONFIG, prediction_type=prediction)
         sampler = make_sampler("plms", scheduler, 10, "cpu")
 
-        def model(x, timestep, gate):
+        def model(x, timestep, gate, step):
             alpha = scheduler.alphas_cumprod[int(timestep)]
             eps = torch.tanh(x) + 0.1 * target
             clean = (x - (1 - alpha) ** 0.5 * eps) / alpha**0.5
@@ -86,7 +86,7 @@ def test_v_and_epsilon_give_the_same_trajectory_in_plms():
 def test_plms_costs_one_evaluation_more_than_steps():
     gates_seen = []
 
-    def model(x, timestep, gate):
+    def model(x, timestep, gate, step):
         gates_seen.append(gate)
         return x
 
@@ -103,7 +103,7 @@ def test_evaluations_of_a_step_share_its_gate(skip):
     sampler = make_sampler(None, scheduler, 10, "cpu")
     seen = []
 
-    def model(x, timestep, gate):
+    def model(x, timestep, gate, step):
         seen.append(gate)
         return x * 0.1
 
@@ -116,7 +116,7 @@ def test_evaluations_of_a_step_share_its_gate(skip):
 def test_sent_latents_enter_the_next_step():
     entered = []
 
-    def model(x, timestep, gate):
+    def model(x, timestep, gate, step):
         entered.append(x.clone())
         return torch.zeros_like(x)
 
