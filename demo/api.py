@@ -1,4 +1,4 @@
-"""The named endpoints `/generate`, `/inpaint`, `/keypoints`: plain JSON in, PNG files and JSON out.
+"""The named endpoints: plain JSON in, PNG files and JSON out.
 
 They are for `gradio_client` and other programs; the page does not use them.
 """
@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
-from demo.calls import read_options, read_photo, read_regions
+from demo.calls import read_map, read_options, read_photo, read_regions
 from demo.components.canvas import Drawing
 from demo.components.pose import read_people
 from demo.gallery import output_folder, write_gallery
@@ -29,12 +29,17 @@ def build(workshop: Workshop) -> None:
         image = gr.File(label="image", type="filepath")
         mask = gr.File(label="mask", type="filepath")
         persons = gr.JSON(label="persons")
+        kind = gr.Textbox(label="kind")
+        map_file = gr.File(label="map", type="filepath")
+        photo = gr.File(label="photo", type="filepath")
+        thresholds = gr.JSON(label="thresholds")
         style = gr.File(label="style", type="filepath")
         files = gr.File(label="pictures", file_count="multiple", interactive=False)
         details = gr.JSON(label="details")
         generate_trigger = gr.Button()
         inpaint_trigger = gr.Button()
         keypoints_trigger = gr.Button()
+        maps_trigger = gr.Button()
 
     def generate(
         prompt: str, regions: Any, options: Any = None, style: str | None = None
@@ -100,6 +105,31 @@ def build(workshop: Workshop) -> None:
 
         return answer(workshop, read)
 
+    def maps(
+        prompt: str,
+        kind: str,
+        map: str | None = None,  # noqa: A002 (what callers name it)
+        options: Any = None,
+        photo: str | None = None,
+        thresholds: Any = None,
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Make pictures from a map of edges, depth, normals or classes.
+
+        Args:
+            prompt: what the whole picture shows.
+            kind: hed, canny, depth, normal or semantic.
+            map: a picture file: the map.
+            options: as for `/generate`.
+            photo: for canny, a picture file to take the edges of, instead of a map.
+            thresholds: [lower, upper] for the edges of the photo; null: [100, 200].
+        """
+
+        def read() -> Asked:
+            layout = Layout(map=read_map(workshop.service.card, kind, map, photo, thresholds))
+            return Asked(kind, read_options(prompt, options), Drawing(layout))
+
+        return answer(workshop, read)
+
     shared = {
         "outputs": [files, details],
         "concurrency_id": DEVICE_QUEUE,
@@ -117,6 +147,12 @@ def build(workshop: Workshop) -> None:
     )
     keypoints_trigger.click(
         keypoints, inputs=[prompt, persons, options], api_name="keypoints", **shared
+    )
+    maps_trigger.click(
+        maps,
+        inputs=[prompt, kind, map_file, options, photo, thresholds],
+        api_name="maps",
+        **shared,
     )
 
 

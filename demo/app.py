@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from demo import api
 from demo.handlers import Options
 from demo.headers import SafeHeaders
+from demo.maps import MAP_KINDS
 from demo.service import (
     GENERATION,
     IMAGE_GENERATION,
@@ -21,7 +22,7 @@ from demo.service import (
     PictureService,
 )
 from demo.session import StopSignals
-from demo.tabs import absent, generate, inpaint, keypoints
+from demo.tabs import absent, generate, inpaint, keypoints, maps
 from demo.tabs.running import Workshop
 
 MAX_WAITING = 16  # requests in the queue; more are refused
@@ -65,6 +66,8 @@ def build_app(
                 _build_tab(kinds, "Inpainting", inpaint.build, workshop)
             with gr.Tab("Keypoints", id="keypoints"):
                 _build_tab((KEYPOINT,), "Placing people", keypoints.build, workshop)
+            with gr.Tab("Maps", id="maps"):
+                _build_tab(MAP_KINDS, "Painting from a map", maps.build, workshop)
         api.build(workshop)
 
         def leave(request: gr.Request) -> None:

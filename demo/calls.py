@@ -5,9 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from demo.components.canvas import Drawing, read_drawing
 from demo.components.pictures import open_reference
-from demo.handlers import Options
+from demo.handlers import Options, check_loaded
+from demo.maps import MAP_KINDS, edges_of, open_map_file
+from demo.service import ModelCard
+from gligen.canny import HIGH, LOW
 from gligen.images import open_picture
 from gligen.schedule import check_schedule
 
@@ -95,3 +100,37 @@ def read_photo(drawing: Drawing, image: str | None, mask: str | None) -> Drawing
         photo=Path(image) if image else None,
         mask=open_picture(mask).convert("L") if mask else None,
     )
+
+
+def read_map(
+    card: ModelCard, kind: Any, path: str | None, photo: str | None, thresholds: Any
+) -> Image.Image:
+    """Return the map of a call: the one that was sent, or the edges of a photo.
+
+    Raises:
+        ValueError: the kind is none of a map or not loaded, or a picture cannot be read.
+        TypeError: the thresholds are not two numbers.
+    """
+    if kind not in MAP_KINDS:
+        raise ValueError(f"There is no kind of map {kind!r}; there are {', '.join(MAP_KINDS)}.")
+    check_loaded(card, kind)
+    if photo is None:
+        return open_map_file(path, kind)
+    if kind != "canny" or path is not None:
+        raise ValueError(
+            "Edges are taken of a photo for the kind canny only, and instead of a map; leave the "
+            "photo or the map out."
+        )
+    low, high = _read_thresholds(thresholds)
+    return edges_of(photo, low, high, card.image_sizes[kind])
+
+
+def _read_thresholds(thresholds: Any) -> tuple[float, float]:
+    if thresholds is None:
+        return LOW, HIGH
+    is_pair = isinstance(thresholds, list) and len(thresholds) == 2
+    if not is_pair or not all(type(value) in (int, float) for value in thresholds):
+        raise TypeError(
+            f"The thresholds are {thresholds!r}; they must be two numbers, such as [{LOW}, {HIGH}]."
+        )
+    return tuple(thresholds)

@@ -110,14 +110,23 @@ def request_for(card: ModelCard, asked: Asked) -> Request:
         ValueError: the kind is not loaded, or something breaks a rule; see `build_request`.
         TypeError: a setting has the wrong type.
     """
-    if not card.has(asked.kind):
-        raise ValueError(
-            f"The model of kind {asked.kind} is not loaded; start the app with {FLAGS[asked.kind]}."
-        )
+    check_loaded(card, asked.kind)
     options = asked.options
     if options.tau is None:
         options = replace(options, tau=card.tau(asked.kind))
     return build_request(options, asked.drawing, asked.kind)
+
+
+def check_loaded(card: ModelCard, kind: str) -> None:
+    """Refuse a kind that is not loaded.
+
+    Raises:
+        ValueError: it is not; the sentence names the flag that loads it.
+    """
+    if not card.has(kind):
+        raise ValueError(
+            f"The model of kind {kind} is not loaded; start the app with {FLAGS[kind]}."
+        )
 
 
 def build_request(options: Options, drawing: Drawing, kind: str) -> Request:

@@ -131,6 +131,55 @@ def test_people_that_cannot_be_are_refused(client, persons, words):
         client.predict("", persons, None, api_name="/keypoints")
 
 
+@pytest.fixture
+def edges(tmp_path):
+    picture = Image.new("L", (80, 80))
+    picture.paste(255, (20, 20, 60, 22))
+    picture.save(tmp_path / "edges.png")
+    return handle_file(tmp_path / "edges.png")
+
+
+def test_maps_take_a_map_or_for_canny_a_photo(client, service, edges):
+    options = {"num_inference_steps": 2}
+    _, details = client.predict("a room", "depth", edges, options, api_name="/maps")
+    kind, request = service.requests[-1]
+    assert (kind, details["kind"]) == ("depth", "depth")
+    assert request.layout.map.mode == "L"
+    assert request.layout.map.size == (80, 80)
+    assert request.gate_schedule == 0.7
+    client.predict("a bar", "canny", photo=edges, thresholds=[20, 40], api_name="/maps")
+    derived = service.requests[-1][1].layout.map
+    assert derived.size == (64, 64)
+    assert derived.getextrema() == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "words"),
+    [
+        ("edges", {}, "no kind of map 'edges'"),
+        ("keypoint", {}, "no kind of map 'keypoint'"),
+        ("hed", {}, "no hed map yet"),
+        ("depth", {"photo": True}, "kind canny only"),
+        ("canny", {"photo": True, "map": True}, "instead of a map"),
+        ("canny", {"photo": True, "thresholds": [1, 2, 3]}, "two numbers"),
+        ("canny", {"photo": True, "thresholds": [200, 100]}, "low <= high"),
+        ("canny", {"photo": True, "thresholds": ["1", True]}, "two numbers"),
+    ],
+)
+def test_maps_that_cannot_be_are_refused(client, edges, kind, sent, words):
+    files = {name: edges if value is True else value for name, value in sent.items()}
+    with pytest.raises(AppError, match=words):
+        client.predict("x", kind, **files, api_name="/maps")
+
+
+def test_a_map_whose_kind_is_not_loaded_is_refused(tmp_path, edges):
+    with served(FakeService((GENERATION,))) as address:
+        client = Client(address, verbose=False, download_files=str(tmp_path))
+        with pytest.raises(AppError, match="--load-canny True"):
+            client.predict("x", "canny", edges, api_name="/maps")
+        client.close()
+
+
 def test_a_path_in_a_region_is_not_a_picture(client):
     for image in ("/etc/passwd", {"path": "/etc/passwd"}):
         regions = [{**REGIONS[0], "image": image}]
@@ -181,7 +230,7 @@ def test_a_picture_that_is_none_is_refused(client, tmp_path):
 
 def test_only_the_named_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/generate", "/inpaint", "/keypoints"}
+    assert set(named) == {"/generate", "/inpaint", "/keypoints", "/maps"}
     assert [p["label"] for p in named["/generate"]["parameters"]] == [
         "prompt",
         "regions",

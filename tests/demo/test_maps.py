@@ -1,0 +1,108 @@
+"""Maps on the page: what the model reads of them is shown, and faults are sentences."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.components.mapview import MapPreview
+from demo.maps import HINTS, MAP_KINDS, MAX_LEGEND, MapView, edges_of, look_at, open_map_file
+from gligen.ade import COLOURS, NAMES
+
+SIZE = (64, 48)
+
+
+def labels_file(path, labels) -> str:
+    Image.fromarray(np.asarray(labels, np.uint8)).save(path)
+    return path
+
+
+def test_every_kind_says_what_its_map_looks_like():
+    assert set(HINTS) == set(MAP_KINDS)
+    for kind in MAP_KINDS:
+        view = look_at(None, kind, SIZE)
+        assert (view.image, view.message, view.is_bad) == (None, HINTS[kind], False)
+
+
+def test_a_depth_map_is_shown_as_the_model_reads_it(tmp_path):
+    ramp = np.tile(np.linspace(0, 255, 128, dtype=np.uint8), (96, 1))
+    Image.fromarray(ramp).save(tmp_path / "depth.png")
+    view = look_at(tmp_path / "depth.png", "depth", SIZE)
+    assert view.image.size == SIZE
+    assert view.message == ""
+    shown = np.asarray(view.image)[24, :, 0].astype(int)
+    assert shown[0] < 10
+    assert shown[-1] > 245
+    assert (np.diff(shown) >= 0).all()
+
+
+def test_a_map_of_another_shape_is_said(tmp_path):
+    Image.new("L", (100, 100)).save(tmp_path / "square.png")
+    view = look_at(tmp_path / "square.png", "depth", SIZE)
+    assert "100 x 100 and is squeezed" in view.message
+    assert not view.is_bad
+
+
+def test_the_classes_of_a_semantic_map_are_named_with_their_shares(tmp_path):
+    labels = np.full((48, 64), NAMES.index("sky"))
+    labels[36:] = NAMES.index("grass")
+    view = look_at(labels_file(tmp_path / "labels.png", labels), "semantic", SIZE)
+    assert [(entry.name, entry.share) for entry in view.legend] == [("sky", 0.75), ("grass", 0.25)]
+    assert view.image.getpixel((5, 5)) == COLOURS[NAMES.index("sky")]
+    assert view.legend[0].colour == "#{:02x}{:02x}{:02x}".format(*COLOURS[NAMES.index("sky")])
+
+
+def test_a_long_legend_is_cut_and_counted(tmp_path):
+    labels = np.tile(np.arange(MAX_LEGEND + 2), (SIZE[1], 1))
+    view = look_at(labels_file(tmp_path / "many.png", labels), "semantic", SIZE)
+    assert len(view.legend) == MAX_LEGEND
+    assert view.message.endswith("And 2 more classes.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "colour", "words"),
+    [
+        ("depth", "red", "must be grey"),
+        ("canny", "white", "Invert it"),
+        ("normal", "black", "no colours"),
+        ("semantic", (1, 2, 3), "none of ADE20K"),
+    ],
+)
+def test_a_picture_that_is_no_such_map_is_refused_in_words(tmp_path, kind, colour, words):
+    Image.new("RGB", (8, 8), colour).save(tmp_path / "map.png")
+    view = look_at(tmp_path / "map.png", kind, SIZE)
+    assert view.is_bad
+    assert view.image is None
+    assert words in view.message
+
+
+def test_no_picture_and_no_map_are_refused(tmp_path):
+    (tmp_path / "map.png").write_text("hello")
+    assert "not a picture" in look_at(tmp_path / "map.png", "hed", SIZE).message
+    with pytest.raises(ValueError, match="no depth map yet; choose one"):
+        open_map_file(None, "depth")
+    with pytest.raises(ValueError, match="photo"):
+        open_map_file(None, "canny")
+
+
+def test_edges_of_a_photo_are_a_map_of_the_right_size(tmp_path):
+    photo = Image.new("RGB", (200, 150), "black")
+    photo.paste((255, 255, 255), (60, 40, 140, 110))
+    photo.save(tmp_path / "photo.png")
+    edges = edges_of(tmp_path / "photo.png", 100, 200, SIZE)
+    assert edges.size == SIZE
+    assert 0 < np.count_nonzero(edges) < 0.2 * SIZE[0] * SIZE[1]
+    assert not np.count_nonzero(edges_of(tmp_path / "photo.png", 2040, 2040, SIZE))
+    with pytest.raises(ValueError, match="low <= high"):
+        edges_of(tmp_path / "photo.png", 300, 200, SIZE)
+
+
+def test_the_preview_travels_as_a_data_address():
+    data = MapPreview(MapView()).postprocess(MapView(Image.new("RGB", (5, 4), "red"), message="x"))
+    head, content = data.image.split(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as shown:
+        assert shown.size == (5, 4)
+    assert data.message == "x"
