@@ -30,6 +30,7 @@ from gligen.tokenizers import (
 from gligen.unet import is_grounded
 
 Item = TypeVar("Item")
+GroundingInput = BoxGrounding | TextImageGrounding | KeypointGrounding | MapGrounding
 
 
 @dataclass(frozen=True)
@@ -84,23 +85,41 @@ def encode_grounding(
     ]
     if not (any(has_grounding) or kind.is_inpainting):
         return RunGrounding()
-    if kind.modality == MAP:
-        return _encode_maps(components, layouts, size)
-    if kind.modality == TEXT_BOX:
-        encoded = _encode_regions(components, layouts)
-    elif kind.modality == KEYPOINT:
-        encoded = _encode_persons(components, layouts)
-    else:
-        encoded = _encode_references(
-            components, layouts, style_box, crop_references, reference_norm
-        )
-    tokenizer = unet.position_net
-    tokens = tokenizer.tokens(encoded).to(components.device)
-    null_tokens = tokenizer.tokens(encoded.null()).to(components.device)
+    encoded = encode_layouts(components, layouts, size, style_box, crop_references, reference_norm)
+    tokens = unet.position_net.tokens(encoded).to(components.device)
+    null_tokens = unet.position_net.tokens(encoded.null()).to(components.device)
+    if isinstance(encoded, MapGrounding):
+        pixels = components.pixels_per_latent
+        latent_size = (size[1] // pixels, size[0] // pixels)
+        channels = unet.downsample_net(encoded.image, latent_size).to(components.device)
+        return RunGrounding(tokens, null_tokens, map_channels=channels)
     if kind.is_inpainting or all(has_grounding):
         return RunGrounding(tokens, null_tokens)
     grounded = torch.tensor(has_grounding, dtype=tokens.dtype, device=tokens.device)
     return RunGrounding(tokens, null_tokens, grounded[:, None, None])
+
+
+@torch.no_grad()
+def encode_layouts(
+    components: Components,
+    layouts: Sequence[Layout],
+    size: tuple[int, int],
+    style_box: Box = STYLE_BOXES["official"],
+    crop_references: bool = False,
+    reference_norm: float = REFERENCE_NORM,
+) -> GroundingInput:
+    """Encode what the tokenizer of the model reads, padded to its slots, on its device.
+
+    Arguments and errors are those of `encode_grounding`; layouts may be empty, maps excepted.
+    """
+    modality = kind_named(components.kind).modality
+    if modality == MAP:
+        return _encode_maps(components, layouts, size)
+    if modality == TEXT_BOX:
+        return _encode_regions(components, layouts)
+    if modality == KEYPOINT:
+        return _encode_persons(components, layouts)
+    return _encode_references(components, layouts, style_box, crop_references, reference_norm)
 
 
 def _encode_regions(components: Components, layouts: Sequence[Layout]) -> BoxGrounding:
@@ -203,8 +222,8 @@ def _encode_persons(components: Components, layouts: Sequence[Layout]) -> Keypoi
 
 def _encode_maps(
     components: Components, layouts: Sequence[Layout], size: tuple[int, int]
-) -> RunGrounding:
-    """Compute the tokens and the further input channels of each map.
+) -> MapGrounding:
+    """Prepare each different map once.
 
     Raises:
         ValueError: some layouts have a map and others not; the first convolution cannot serve both
@@ -216,19 +235,11 @@ def _encode_maps(
             f"Of {len(layouts)} layouts {len(pictures)} have a map; make the pictures with a map "
             "and those without in two calls."
         )
-    tokenizer, downsampler = components.unet.position_net, components.unet.downsample_net
-    home, device = tokenizer.device, components.device
+    home, dtype = components.unet.position_net.device, components.unet.dtype
     distinct, index = _distinct(pictures)
     maps = torch.cat([prepare_map(picture, components.kind, size) for picture in distinct])
-    maps = maps.to(home, components.unet.dtype)
-    given = MapGrounding(maps, torch.ones(len(maps), 1, dtype=maps.dtype, device=home))
-    tokens, null_tokens = tokenizer.tokens(given), tokenizer.tokens(given.null())
-    width, height = (side // components.pixels_per_latent for side in size)
-    return RunGrounding(
-        tokens=tokens[index].to(device),
-        null_tokens=null_tokens[index].to(device),
-        map_channels=downsampler(maps, (height, width))[index].to(device),
-    )
+    masks = torch.ones(len(layouts), 1, dtype=dtype, device=home)
+    return MapGrounding(maps[index].to(home, dtype), masks)
 
 
 def _features(
