@@ -61,7 +61,9 @@ def build(workshop: Workshop) -> MapsTab:
                     ) as classes:
                         gr.Markdown(", ".join(f"{i} {name}" for i, name in enumerate(NAMES)))
                 with gr.Column(min_width=260):
-                    preview = MapPreview(look_at(None, first, card.image_sizes[first]))
+                    preview = MapPreview(
+                        look_at(None, first, card.image_sizes[first]), elem_id="maps-preview"
+                    )
             with gr.Column(elem_classes="settings"):
                 controls = build_controls(prompt, append, workshop.defaults, card.tau(first))
         with gr.Column(scale=4, min_width=320):
