@@ -3,17 +3,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
 from PIL import Image
 
 from gligen.layout import Layout
-from gligen.pipeline import GligenPipeline
 from gligen.request import Request, Result
 from gligen.sampling import SAMPLERS, Step
 from gligen.unet import predict
@@ -286,134 +278,6 @@ def test_inpainting_repeats_with_its_seed_and_alone_equals_batch(inpainting_pipe
 def test_inpainting_errors(inpainting_pipeline, options, words):
     with pytest.raises(ValueError, match=words):
         inpainting_pipeline.generate(request(**options))
-
-
-# ---------------------------------------------------------------- against diffusers
-
-SCHEDULERS = {
-    "ddim": None,
-    "dpm++": DPMSolverMultistepScheduler,
-    "unipc": UniPCMultistepScheduler,
-    "euler": EulerDiscreteScheduler,
-    "euler_a": EulerAncestralDiscreteScheduler,
-    "heun": HeunDiscreteScheduler,
-}
-
-
-@pytest.fixture
-def theirs():
-    """Return diffusers' pipeline on components of the same values, made separately."""
-    from diffusers import StableDiffusionGLIGENPipeline, UNet2DConditionModel
-
-    ours = small_pipeline()
-    unet = UNet2DConditionModel.from_config(small_unet().config, attention_type="gated").eval()
-    unet.load_state_dict(ours.unet.state_dict())
-    components = {**ours.components, "unet": unet}
-    pipeline = StableDiffusionGLIGENPipeline(**components, requires_safety_checker=False)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def call(pipeline, **changes):
-    options = {
-        "prompt": "a dog",
-        "gligen_phrases": list(LAYOUT.phrases),
-        "gligen_boxes": [list(box) for box in LAYOUT.boxes],
-        "num_inference_steps": 10,
-        "generator": torch.Generator().manual_seed(3),
-        "output_type": "latent",
-    }
-    return pipeline(**{**options, **changes}).images
-
-
-@pytest.mark.parametrize("name", SCHEDULERS)
-@pytest.mark.parametrize("changes", [{}, {"guidance_scale": 1.0}, {"num_images_per_prompt": 2}])
-def test_latents_equal_diffusers(pipeline, theirs, name, changes):
-    if SCHEDULERS[name] is not None:
-        for pipe in (pipeline, theirs):
-            pipe.scheduler = SCHEDULERS[name].from_config(pipe.scheduler.config)
-    # Heun lists two evaluations a step; diffusers counts tau in evaluations, so compare at tau 1.
-    changes = {**changes, "gligen_scheduled_sampling_beta": 1.0 if name == "heun" else 0.5}
-    expected, found = call(theirs, **changes), call(pipeline, **changes)
-    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
-
-
-def test_diffusers_folder_round_trip(pipeline, tmp_path):
-    from diffusers import StableDiffusionGLIGENPipeline
-
-    pipeline.save_pretrained(tmp_path)
-    expected = call(pipeline)
-    again = GligenPipeline.from_pretrained(tmp_path)
-    again.set_progress_bar_config(disable=True)
-    assert torch.equal(call(again), expected)
-    theirs = StableDiffusionGLIGENPipeline.from_pretrained(tmp_path, safety_checker=None)
-    theirs.set_progress_bar_config(disable=True)
-    assert (call(theirs) - expected).abs().max() <= 1e-4 * expected.abs().max()
-
-
-def test_difference_no_boxes(pipeline, theirs):
-    """They fail without boxes; here that is plain generation."""
-    with pytest.raises((TypeError, ValueError)):
-        call(theirs, gligen_phrases=None, gligen_boxes=None)
-    assert call(pipeline, gligen_phrases=None, gligen_boxes=None).shape == (1, 4, 8, 8)
-
-
-def test_difference_state_left_behind(pipeline, theirs):
-    """They leave the gates switched off in the shared UNet; here nothing is switched."""
-    call(theirs)
-    switches = [m.enabled for m in theirs.unet.modules() if hasattr(m, "enabled")]
-    assert switches
-    assert not any(switches)
-    first = call(pipeline)
-    assert torch.equal(call(pipeline), first)
-
-
-def test_difference_caller_arguments_are_not_changed(pipeline, theirs):
-    for pipe, is_changed in ((theirs, True), (pipeline, False)):
-        kwargs: dict = {}
-        call(pipe, cross_attention_kwargs=kwargs)
-        assert bool(kwargs) == is_changed
-
-
-def test_difference_inpainting_repeats_with_its_seed(inpainting_pipeline):
-    """They ignore the generator while inpainting: two runs with one seed differ."""
-    from diffusers import StableDiffusionGLIGENPipeline, UNet2DConditionModel
-
-    ours = inpainting_pipeline
-    unet = UNet2DConditionModel.from_config(small_unet(9).config, attention_type="gated").eval()
-    unet.load_state_dict(ours.unet.state_dict())
-    theirs = StableDiffusionGLIGENPipeline(
-        **{**ours.components, "unet": unet}, requires_safety_checker=False
-    )
-    theirs.set_progress_bar_config(disable=True)
-    theirs.vae.sample_size = 64
-    changes = {"gligen_inpaint_image": photo(64, 64), "num_inference_steps": 3}
-    first, second = (call(theirs, **changes) for _ in range(2))
-    assert not torch.equal(first, second)
-    first, second = (call(ours, **changes) for _ in range(2))
-    assert torch.equal(first, second)
-
-
-def test_difference_too_many_regions(pipeline, theirs):
-    """They drop the 31st region with a warning; here it is refused."""
-    boxes, phrases = [[0.0, 0.0, 0.5, 0.5]] * 31, ["a dog"] * 31
-    with pytest.warns(FutureWarning, match="More that 30"):
-        call(theirs, gligen_boxes=boxes, gligen_phrases=phrases)
-    with pytest.raises(ValueError, match="31 regions"):
-        call(pipeline, gligen_boxes=boxes, gligen_phrases=phrases)
-
-
-def test_difference_tau_counts_steps_not_evaluations(pipeline, theirs):
-    """With PNDM they count the warm-up evaluation as a step, so tau ends one step early."""
-    from diffusers import PNDMScheduler
-
-    for pipe in (pipeline, theirs):
-        pipe.scheduler = PNDMScheduler.from_config(pipe.scheduler.config, skip_prk_steps=True)
-    always = {"gligen_scheduled_sampling_beta": 1.0}
-    close = (call(pipeline, **always) - call(theirs, **always)).abs().max()
-    expected = call(theirs)
-    assert close <= 1e-4 * expected.abs().max()
-    assert (call(pipeline) - expected).abs().max() > 1e-3 * expected.abs().max()
 
 
 def test_pairs_of_options_do_not_crash(pipeline):
