@@ -5,9 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gligen.arguments import build_parser
 from gligen.evaluation.__main__ import build_parser as build_evaluation_parser
+from gligen.kinds import KINDS
+from tests.demo.fake_service import FakeService
+from tests.demo.serving import served
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -28,6 +32,24 @@ def test_the_python_example_makes_a_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(example, {})  # the README's own text
     assert (tmp_path / "sky.png").stat().st_size > 1000
+
+
+def test_the_calls_of_the_app_are_answered(tmp_path, monkeypatch):
+    example = next(block for block in blocks("python") if "gradio_client" in block)
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r'handle_file\("([^"]+)"\)', example):
+        Image.new("L", (80, 60), 90).save(name)
+    service = FakeService(KINDS)
+    with served(service) as address:
+        exec(example.replace("http://127.0.0.1:7860", address), {})
+    assert [kind for kind, _ in service.requests] == [
+        "generation_text_box",
+        "generation_text_image_box",
+        "inpainting_text_image_box",
+        "keypoint",
+        "depth",
+        "canny",
+    ]
 
 
 def test_command_lines_are_understood():
