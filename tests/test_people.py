@@ -15,7 +15,18 @@ from gligen.world import (
     draw_scene,
     sample_scene,
 )
-from gligen.world.people import LIMBS, TORSO, ScenePerson, moved, sample_person
+from gligen.world.people import (
+    LIMBS,
+    LOWER_ARM,
+    SHIN,
+    SHOULDER_WIDTH,
+    THIGH,
+    TORSO,
+    UPPER_ARM,
+    ScenePerson,
+    moved,
+    sample_person,
+)
 from gligen.world.scenes import MAX_OVERLAP, PERSON_SIDES
 
 
@@ -75,6 +86,9 @@ def test_limbs_keep_their_lengths_and_poses_differ():
             for p in figures
         ]
         assert np.std(lengths) < 1e-6
+        is_arm, is_upper = first in (5, 6, 7, 8), first in (5, 6, 11, 12)
+        own = (UPPER_ARM if is_upper else LOWER_ARM) if is_arm else (THIGH if is_upper else SHIN)
+        assert np.mean(lengths) == pytest.approx(own / (2 * SHOULDER_WIDTH))
     wrists = [(joint(p, "left wrist") - joint(p, "left shoulder"))[1] for p in figures]
     assert min(wrists) < -0.1, "some arms are raised"
     assert max(wrists) > 0.1, "some hang"

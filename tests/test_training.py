@@ -328,6 +328,20 @@ def test_held_out_names_are_never_seen_in_grounded_training(
     assert any(OPEN_SET_NAMES[0] in caption for caption in everything.validation().captions)
 
 
+def test_persons_are_regions_too(large_bank, tokenizer, text_encoder):
+    names = (*ALL_SPRITE_NAMES, "person")
+    vocabulary = Vocabulary(tokenizer, text_encoder, names)
+    batches = SceneBatches(large_bank, vocabulary, recipe(), "cpu")
+    grounding = batches.validation(32).grounding
+    features = {vocabulary.feature(phrase) for phrase in ("person", "a person")}
+    for row, scene in enumerate(batches.scenes[-32:]):
+        assert grounding.masks[row].sum() == len(scene.objects) + len(scene.persons)
+        for slot, person in enumerate(scene.persons, len(scene.objects)):
+            box = torch.tensor(person.box)
+            torch.testing.assert_close(grounding.boxes[row, slot], box)
+            assert any(torch.equal(grounding.phrase_features[row, slot], f) for f in features)
+
+
 def test_a_held_out_name_that_reaches_a_region_ends_the_run(large_bank, tokenizer, text_encoder):
     names = grounded_names(banks.LARGE_WORLD, recipe(held_out=OPEN_SET_NAMES))
     vocabulary = Vocabulary(tokenizer, text_encoder, names)
