@@ -278,4 +278,5 @@ def controlnet_from_unet(unet: UNet2DConditionModel, **options: Any) -> ControlN
     with torch.device("meta"):
         base = UNet2DConditionModel.from_config(plain)
     base.load_state_dict(state, assign=True)
-    return ControlNetModel.from_unet(base, **options).to(weight.device, weight.dtype)
+    net = ControlNetModel.from_unet(base, **options).to(weight.device)
+    return net if net.dtype == weight.dtype else net.to(weight.dtype)

@@ -41,7 +41,7 @@ class GuidedModel:
     guidance_rescale: float = 0.0  # 0-1: how far the contrast is brought back, 0 = not at all
     side_networks: SideNetworks | None = None  # they see the latents alone, without more channels
     # Of each IP-Adapter: the half of the empty picture, then that of the pictures
-    picture_tokens: list[Float[Tensor, "R N _ D"]] | None = None
+    picture_tokens: list[Float[Tensor, "R _ _ D"]] | None = None
 
     @torch.no_grad()
     def __call__(

@@ -4,8 +4,8 @@ diffusers' loader takes every attention layer that is not called `attn1` for cro
 gated layers' too, and fails on their shapes. Here the keys and values of the picture join `attn2`,
 and a call without a picture computes exactly what it did before the IP-Adapter was loaded.
 
-Shapes: B pictures to make, N pictures given to one IP-Adapter, K tokens of each, D token width,
-E width of an image feature.
+Shapes: B pictures to make, R rows of an evaluation (both halves of guidance), N pictures given to
+one IP-Adapter, K tokens of each, D token width.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from gligen.addons import AddOns
 from gligen.components import Components
 from gligen.references import square_picture
 
-State = dict[str, dict[str, Tensor]]  # "image_proj" and "ip_adapter", as the files have them
+State = dict[str, Any]  # "image_proj" and "ip_adapter": tensors by name, as in the files
 
 
 class PictureAttention(IPAdapterAttnProcessor2_0):
@@ -167,12 +167,13 @@ def attach(unet: UNet2DConditionModel, states: Sequence[State]) -> None:
             }
         )
         joined.plain = processors[f"{layer}.processor"]
-        processors[f"{layer}.processor"] = joined.requires_grad_(False).eval()
+        joined.to(unet.device, unet.dtype).requires_grad_(False).eval()
+        processors[f"{layer}.processor"] = joined
     unet.set_attn_processor(processors)
     # Not through the configuration (`encoder_hid_dim_type`): the UNet would then need a picture in
     # every call, and would project it again in every step.
-    unet.encoder_hid_proj = MultiIPAdapterImageProjection(projections).requires_grad_(False).eval()
-    unet.to(unet.device, unet.dtype)
+    projector = MultiIPAdapterImageProjection(projections).to(unet.device, unet.dtype)
+    unet.encoder_hid_proj = projector.requires_grad_(False).eval()
 
 
 def detach(unet: UNet2DConditionModel) -> None:
@@ -189,7 +190,7 @@ def detach(unet: UNet2DConditionModel) -> None:
 @torch.no_grad()
 def picture_tokens(
     components: Components, add_ons: AddOns, num_images: int, guided: bool
-) -> list[Float[Tensor, "R N K D"]] | None:
+) -> list[Float[Tensor, "R _ _ D"]] | None:
     """Return what the cross-attention reads of the pictures, one entry for each IP-Adapter.
 
     R = B rows, or 2 B where `guided`: the unconditional half, which sees an empty picture, first.

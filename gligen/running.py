@@ -60,6 +60,11 @@ class Run:
     add_ons: AddOns = field(default=AddOns())
 
     @property
+    def lora_strength(self) -> float:
+        """Factor on loaded LoRAs, in the UNet and in the text encoder."""
+        return (self.cross_attention_kwargs or {}).get("scale", 1.0)
+
+    @property
     def num_images(self) -> int:
         """Number of pictures that are made."""
         return len(self.layouts)
@@ -84,8 +89,8 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Change | None
     layouts = run.layouts
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
-    with lora_scale(components.text_encoder, (run.cross_attention_kwargs or {}).get("scale", 1.0)):
-        text = encode_text(components, run)
+    text = encode_text(components, run)
+    with lora_scale(components.text_encoder, run.lora_strength):
         grounding = encode_grounding(
             components, layouts, run.size, run.style_box, run.crop_references, run.reference_norm
         )
@@ -186,9 +191,10 @@ def encode_text(components: Components, run: Run) -> EncodedText:
 
     def encode(prompts: list[str]) -> Tensor:
         distinct = list(dict.fromkeys(prompts))
-        encoded = encode_prompts(
-            components.tokenizer, components.text_encoder, distinct, run.clip_skip
-        )
+        with lora_scale(components.text_encoder, run.lora_strength):
+            encoded = encode_prompts(
+                components.tokenizer, components.text_encoder, distinct, run.clip_skip
+            )
         rows = torch.tensor([distinct.index(prompt) for prompt in prompts])
         return encoded[rows.to(encoded.device)].to(device, dtype)
 

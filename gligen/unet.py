@@ -291,7 +291,7 @@ def predict(
     grounding: Grounding | None = None,
     cross_attention_kwargs: dict[str, Any] | None = None,
     residuals: Residuals | None = None,
-    picture_tokens: Sequence[Float[Tensor, "B N _ D"]] | None = None,
+    picture_tokens: Sequence[Float[Tensor, "B _ _ D"]] | None = None,
 ) -> Float[Tensor, "B out h w"]:
     """Evaluate the UNet once.
 
