@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import NoReturn
 
+from gligen.kinds import KINDS
+
 BAD_INPUT = 2  # exit code
 
 GENERATE_EXAMPLES = """examples:
@@ -12,6 +14,13 @@ GENERATE_EXAMPLES = """examples:
   python -m gligen generate --layout layout.json --num-images 4 --enlarge 8 --overlay -o sheet.png
   python -m gligen generate --model gligen_sd14_textbox_pruned.safetensors \\
       --base stable-diffusion-v1-5/stable-diffusion-v1-5 --region "a cat: 0.2,0.2,0.8,0.9"
+
+with models of the other kinds:
+  python -m gligen generate --model official --prompt "a park" --style painting.png \\
+      --region "a dog: 0.1,0.4,0.5,0.9" --region ": 0.6,0.3,0.9,0.9" --region-image 2=statue.jpg
+  python -m gligen generate --model official --prompt "two dancers" --keypoints pose.json
+  python -m gligen generate --model official --prompt "a kitchen" --kind depth --map depth.png
+  python -m gligen generate --model official --prompt "a castle" --canny-from photo.jpg
 """
 INPAINT_EXAMPLES = """examples:
   python -m gligen inpaint --image photo.jpg --region "a balloon: 0.60,0.10,0.90,0.50" -o out.png
@@ -52,6 +61,8 @@ def build_parser() -> Parser:
         formatter_class=verbatim,
     )
     _add_subject(generate)
+    _add_references(generate)
+    _add_whole_picture(generate)
     generate.add_argument("--width", type=int, metavar="PIXELS", help="default: as trained")
     generate.add_argument("--height", type=int, metavar="PIXELS", help="default: as trained")
     _add_sampling(generate)
@@ -78,10 +89,11 @@ def build_parser() -> Parser:
         help="width of the soft edge inside the hole (default: %(default)s)",
     )
     _add_subject(inpaint)
+    _add_references(inpaint)
     _add_sampling(inpaint)
     _add_output(inpaint)
     _add_model(inpaint)
-    inpaint.set_defaults(width=None, height=None)
+    inpaint.set_defaults(width=None, height=None, keypoints=None, map=None, canny_from=None)
 
     info = commands.add_parser(
         "info",
@@ -116,7 +128,8 @@ def _add_subject(parser: argparse.ArgumentParser) -> None:
     add(
         "--layout",
         metavar="FILE",
-        help='JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]}; --region adds to it',
+        help='JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]}, or an object with such '
+        '"regions" and with "persons"; --region and --keypoints add to it',
     )
     add(
         "--append-grounding",
@@ -124,6 +137,61 @@ def _add_subject(parser: argparse.ArgumentParser) -> None:
         help="append to the prompt the phrases that it does not contain (default: no)",
     )
     add("--negative-prompt", default="", metavar="TEXT", help="what to avoid (default: nothing)")
+
+
+def _add_references(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pictures as examples (text-image kinds)")
+    add = group.add_argument
+    add(
+        "--region-image",
+        action="append",
+        default=[],
+        metavar="N=FILE",
+        help="reference picture of region N, counted from 1 (those of --layout first), beside its "
+        'phrase or, with the region written as ": X0,Y0,X1,Y1", instead of one; repeatable',
+    )
+    add("--style", metavar="FILE", help="picture whose look to take (default: none)")
+    add(
+        "--style-box",
+        default="official",
+        metavar="NAME",
+        help="where the style token stands: official (0,1,0,1) or space (0,0,1,0.01), as in the "
+        "authors' script or in their demo (default: %(default)s)",
+    )
+    add(
+        "--crop-references",
+        action="store_true",
+        help="cut reference pictures to a square instead of squashing them (default: no)",
+    )
+
+
+def _add_whole_picture(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("people and maps (keypoint and map kinds)")
+    group.add_argument(
+        "--keypoints",
+        metavar="FILE",
+        help="JSON with the joints of up to 8 people: COCO's, OpenPose's, or a list of people with "
+        "17 joints each, [x, y] in [0, 1] or null, in COCO's order (default: nobody)",
+    )
+    maps = group.add_mutually_exclusive_group()
+    maps.add_argument(
+        "--map",
+        metavar="FILE",
+        help="map of the whole picture; --kind says what it shows (default: none)",
+    )
+    maps.add_argument(
+        "--canny-from",
+        metavar="FILE",
+        help="photo whose Canny edges are the map (default: none)",
+    )
+    group.add_argument(
+        "--canny-thresholds",
+        type=float,
+        nargs=2,
+        default=(100.0, 200.0),
+        metavar=("LOW", "HIGH"),
+        help="edges above HIGH count, and those above LOW that continue them (default: 100 200)",
+    )
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -137,13 +205,20 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         metavar="SCALE",
         help="how closely to follow the prompt, 1 = no guidance (default: %(default)s)",
     )
+    add(
+        "--guidance-rescale",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="against overexposure at high guidance, 0 = off to 1 (default: %(default)s)",
+    )
     gates = group.add_mutually_exclusive_group()
     gates.add_argument(
         "--tau",
         type=float,
-        default=0.3,
         metavar="SHARE",
-        help="share of the steps, from the first, that follow the boxes (default: %(default)s)",
+        help="share of the steps, from the first, that follow the layout (default: as the authors "
+        "ran the kind: 0.3, with pictures 1, edges 0.9, other maps 0.7)",
     )
     gates.add_argument(
         "--schedule",
@@ -194,7 +269,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add(
         "--overlay",
         action="store_true",
-        help="also write FILE-boxes.png, with the boxes drawn on it (default: no)",
+        help="also write FILE-boxes.png, with boxes and people drawn on it (default: no)",
     )
 
 
@@ -212,6 +287,24 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--base",
         metavar="MODEL",
         help="Stable Diffusion 1.x (folder, file, hub id) that an adapter is put on",
+    )
+    add(
+        "--kind",
+        metavar="KIND",
+        help="what the model is grounded on, one of: " + ", ".join(KINDS) + " (default: what "
+        "the layout needs)",
+    )
+    add(
+        "--trained-on",
+        metavar="MODEL",
+        help="base that an adapter of an inpainting or map kind was trained on, or the authors' "
+        "file of its first convolution, if the adapter does not hold it (default: it does)",
+    )
+    add(
+        "--projection",
+        metavar="FILE",
+        help="the authors' projection_matrix of the text-image kinds, if the checkpoint does not "
+        "hold it (default: it does)",
     )
     add(
         "--tokenizer",

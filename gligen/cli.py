@@ -9,15 +9,18 @@ import argparse
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
 from gligen.arguments import BAD_INPUT, build_parser, complain
-from gligen.images import draw_boxes, open_picture
+from gligen.images import draw_layout, open_picture
+from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.metadata import save_png
+from gligen.subject import choose_kind, read_layout
 
 if TYPE_CHECKING:
     from gligen.request import Request, Result
@@ -51,43 +54,55 @@ def _paint(options: argparse.Namespace) -> None:
     """Answer `generate` and `inpaint`: check, load, paint, write."""
     with _refusing_bad_input():
         output = _check_output(options)
-        request = _request(options)
+        layout = read_layout(options)
+        kind = choose_kind(options, layout)
+        request = _request(options, layout, kind)
         _quiet_libraries()
         from gligen.loading import load_pipeline
+        from gligen.maps import canny_map
         from gligen.sampling import Step
 
         if sys.stderr.isatty():
             print(f"Loading {options.model} ...", file=sys.stderr, flush=True)
-        kind = "generation_text_box" if options.image is None else "inpainting_text_box"
         pipeline = load_pipeline(
-            options.model, kind, options.base, options.device, options.dtype, options.tokenizer
+            options.model,
+            kind,
+            options.base,
+            options.device,
+            options.dtype,
+            options.tokenizer,
+            options.trained_on,
+            options.projection,
         )
+        if options.canny_from is not None:
+            width, height = pipeline.image_size
+            size = options.width or width, options.height or height
+            edges = canny_map(cast("Image.Image", layout.map), size, *options.canny_thresholds)
+            request = replace(request, layout=replace(layout, map=edges))
         items = pipeline.stream(request)
         # Whatever the model must refuse, it refuses before the first step is done.
         item = next(items)
     while isinstance(item, Step):
         _show_step(item.index, item.num_steps)
         item = next(items)
-    _write(item, request.layout, output, options)
+    _write(item, layout, output, options)
 
 
-def _request(options: argparse.Namespace) -> "Request":
+def _request(options: argparse.Namespace, layout: Layout, kind: str) -> "Request":
     from gligen.request import Request
 
-    regions = []
-    if options.layout is not None:
-        regions += Layout.from_json(_read_text(Path(options.layout)))
-    regions += Layout.from_text(options.region)
     image = None if options.image is None else open_picture(options.image)
     mask = None if options.mask is None else open_picture(options.mask).convert("L")
+    tau = kind_named(kind).usual_tau if options.tau is None else options.tau
     return Request(
         prompt=options.prompt,
-        layout=Layout(tuple(regions)),
+        layout=layout,
         negative_prompt=options.negative_prompt,
         num_images=options.num_images,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance,
-        gate_schedule=tuple(options.schedule) if options.schedule else options.tau,
+        gate_schedule=tuple(options.schedule) if options.schedule else tau,
+        guidance_rescale=options.guidance_rescale,
         sampler=options.sampler,
         seed=options.seed,
         width=options.width,
@@ -96,15 +111,9 @@ def _request(options: argparse.Namespace) -> "Request":
         inpaint_image=image,
         inpaint_mask=mask,
         mask_feather=options.feather,
+        style_box=options.style_box,
+        crop_references=options.crop_references,
     )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ValueError(f"The layout {str(path)!r} cannot be read ({reason}).") from None
 
 
 def _check_output(options: argparse.Namespace) -> Path:
@@ -142,7 +151,7 @@ def _write(result: "Result", layout: Layout, output: Path, options: argparse.Nam
             print(f"{path}  seed {seed}")
             if options.overlay:
                 factor = max(options.enlarge, -(-OVERLAY_WIDTH // image.width))
-                overlay = draw_boxes(_enlarged(image, factor), layout)
+                overlay = draw_layout(_enlarged(image, factor), layout)
                 path = path.with_stem(f"{path.stem}-boxes")
                 save_png(overlay, path, settings)
                 print(f"{path}")

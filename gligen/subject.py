@@ -62,6 +62,11 @@ def choose_kind(options: argparse.Namespace, layout: Layout) -> str:
         raise ValueError(
             f"The kind {kind} does not fit this command; use it with `{command}`, or name another."
         )
+    if options.canny_from is not None and kind != "canny":
+        raise ValueError(
+            f"Canny edges of a photo are a map for the kind canny, not {kind}; leave --kind out, "
+            "or give the map itself with --map."
+        )
     check_layout(layout, kind_named(kind))
     return kind
 
