@@ -1,0 +1,125 @@
+"""A sequence of samples, and `open_dataset`, which makes one of whatever form the data has."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from gligen.data.detection import detect
+from gligen.data.index import Index, key_of, read_index, write_index
+from gligen.data.report import Report
+from gligen.data.samples import Sample
+from gligen.kinds import KEYPOINT, MAP, kind_named
+
+_REGIONS, _PERSONS, _MAPS = range(3)  # columns of `Index.content`
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order, each read when it is asked for.
+
+    Plain data that any number of worker processes can have a copy of.
+    """
+
+    index: Index
+    form: str  # of the data: lines, coco, flickr or tsv
+    positions: Int64[np.ndarray, " samples"]  # of the samples in the index
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, number: int) -> Sample:
+        """Return a sample, counted from 0, or backwards from -1.
+
+        Raises:
+            IndexError: there are not that many.
+            StaleIndexError: the index on disk was written anew since.
+        """
+        count = len(self)
+        if not -count <= number < count:
+            raise IndexError(f"There is no sample {number}; the dataset has {count}.")
+        return self.index.read(int(self.positions[number]))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def report(self) -> Report:
+        """What was wrong with the data; a copy. `gligen.data.checking` also opens the pictures."""
+        return self.index.report.copy()
+
+    def for_kind(self, kind: str) -> "Dataset":
+        """Return the samples that a model of a kind can be trained on.
+
+        Those are the ones with regions, with persons, or with a map.
+
+        Raises:
+            ValueError: there is no such kind, or no such sample.
+        """
+        modality = kind_named(kind).modality
+        column = {KEYPOINT: _PERSONS, MAP: _MAPS}.get(modality, _REGIONS)
+        kept = self.positions[self.index.content[self.positions, column] > 0]
+        if not len(kept):
+            needed = ("regions", "persons", "a map")[column]
+            raise ValueError(
+                f"None of the {len(self)} samples has {needed}, which the kind {kind} is trained "
+                "on; give annotations that have, or choose another kind."
+            )
+        return replace(self, positions=kept)
+
+
+def open_dataset(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    maps: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    ignored_label: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Open pictures with annotations, whose form is told by their content.
+
+    The annotations are read once; what they say is kept in the cache until one of the files changes
+    in size or time. Pictures are not opened, but for the first bytes where a size is needed.
+
+    Args:
+        path: a folder or file: COCO (a folder with `annotations/`, or one or several JSON files),
+            Flickr30k Entities (a folder with `Sentences/`), `.jsonl`, or the original's TSV;
+            several files of one form are joined. See `docs/data.md`.
+        images: folder of the pictures; default: where that form usually has them.
+        maps: folder of the maps; default: as the annotations say.
+        split: which part, where a folder holds several, as in instances_train2017.json.
+        ignored_label: value of the pixels in label maps that nobody labelled, often 255; read as 0.
+        cache: folder for the index; default: `gligen/data` in the user's cache folder.
+
+    Raises:
+        ValueError: nothing readable is there, or the pictures are not; one sentence says what and
+            where. What is wrong with single samples is in the dataset's report instead.
+    """
+    paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    folders = [None if folder is None else _folder(Path(folder)) for folder in (images, maps)]
+    source = detect([Path(part) for part in paths], folders[0], folders[1], split, ignored_label)
+    key = key_of(source.name, source.files, (*folders, split, ignored_label))
+    place = (_user_cache() if cache is None else Path(cache)) / f"{source.name}-{key}.index"
+    index = read_index(place)
+    if index is None:
+        report = Report()
+        index = write_index(place, source.read(report), report)
+    if not len(index):
+        lines = " ".join(" ".join(index.report.lines()).split())
+        raise ValueError(f"No sample of '{paths[0]}' can be used: {lines}")
+    return Dataset(index, source.name, np.arange(len(index), dtype=np.int64))
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"There is no folder '{path}'; check the path.")
+    return path.absolute()
+
+
+def _user_cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "gligen" / "data"
