@@ -99,6 +99,7 @@ def test_the_loss_of_the_autoencoder_falls_with_better_pictures(bank):
 def test_an_encoded_bank_has_unit_variance(bank):
     torch.manual_seed(0)
     model = autoencoder.make_autoencoder().eval()
+    autoencoder.fit_scaling(model, bank, "cpu")
     autoencoder.encode_bank(model, bank, "cpu")
     latents = np.load(bank / "latents.npy").astype(np.float32)
     assert latents.shape == (NUM_SCENES, 12, 16, 16)
@@ -106,6 +107,21 @@ def test_an_encoded_bank_has_unit_variance(bank):
     decoded = model.decode(torch.from_numpy(latents) / model.config.scaling_factor).sample
     pictures = autoencoder.to_pixels(banks.load_images(bank)[np.arange(NUM_SCENES)])
     assert (decoded - pictures).abs().mean() < 0.2
+
+
+def test_another_bank_is_encoded_with_the_scaling_that_the_base_knows(bank, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model = autoencoder.make_autoencoder()
+    model.register_to_config(scaling_factor=0.5)
+    model.save_pretrained(tmp_path / "vae")
+    options = ["--bank", str(bank), "--vae", str(tmp_path / "vae"), "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["autoencoder", *options])
+    autoencoder.main()
+    latents = torch.from_numpy(np.load(bank / "latents.npy")[:2]).float()
+    pixels = autoencoder.to_pixels(banks.load_images(bank)[:2])
+    with torch.no_grad():
+        expected = model.eval().encode(pixels).latent_dist.mode() * 0.5
+    torch.testing.assert_close(latents, expected, rtol=0, atol=2e-3)
 
 
 # --- captions ------------------------------------------------------------------------------------

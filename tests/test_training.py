@@ -300,6 +300,13 @@ def test_a_bank_of_the_larger_world_reads_back_with_its_persons_and_its_world(la
     assert banks.load_world(large_bank) == banks.LARGE_WORLD
 
 
+def test_the_grounded_world_is_the_large_one_without_its_open_set():
+    options = recipe(held_out=OPEN_SET_NAMES)
+    grounded = grounded_names(banks.WORLDS["grounded"], recipe())
+    assert grounded == grounded_names(banks.WORLDS["large"], options)
+    assert banks.WORLDS["first"] == banks.FIRST_WORLD == banks.World()
+
+
 def test_a_bank_that_names_no_world_is_of_the_first(bank, tmp_path):
     (tmp_path / "scenes.json").write_bytes((bank / "scenes.json").read_bytes())
     assert banks.load_world(tmp_path) == banks.FIRST_WORLD

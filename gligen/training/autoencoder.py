@@ -162,13 +162,19 @@ def psnr(model: AutoencoderKL, pixels: Tensor) -> float:
 
 
 @torch.no_grad()
-def encode_bank(model: AutoencoderKL, bank: Path, device: str) -> None:
-    """Set the scaling factor and write the bank's scaled latents, float16 (N, 12, 16, 16)."""
-    images = load_images(bank)
-    sample = model.encode(to_pixels(images[:2000]).to(device)).latent_dist.mode()
+def fit_scaling(model: AutoencoderKL, bank: Path, device: str) -> None:
+    """Set the scaling factor with which the bank's latents have variance 1."""
+    sample = model.encode(to_pixels(load_images(bank)[:2000]).to(device)).latent_dist.mode()
     model.register_to_config(scaling_factor=1 / sample.std().item())
+
+
+@torch.no_grad()
+def encode_bank(model: AutoencoderKL, bank: Path, device: str) -> None:
+    """Write the bank's scaled latents, float16 (N, 12, 16, 16)."""
+    images = load_images(bank)
     partial = bank / "latents.partial.npy"
-    latents = np.lib.format.open_memmap(partial, "w+", np.float16, (len(images), *sample.shape[1:]))
+    shape = (len(images), LATENT_CHANNELS, images.shape[1] // 4, images.shape[2] // 4)
+    latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
     for start in range(0, len(images), 500):
         pixels = to_pixels(images[start : start + 500]).to(device)
         encoded = model.encode(pixels).latent_dist.mode() * model.config.scaling_factor
@@ -185,8 +191,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--vae", type=Path, help="only encode the bank, with this trained one")
     args = parser.parse_args()
+    if args.vae is not None:
+        model = AutoencoderKL.from_pretrained(args.vae).to(args.device).eval()
+        encode_bank(model, args.bank, args.device)
+        return
     model = train(args.bank, TrainingRun(args.run), args.steps, args.batch_size, args.device)
+    fit_scaling(model, args.bank, args.device)
     encode_bank(model, args.bank, args.device)
     model.to("cpu").save_pretrained(args.run / "vae")
 

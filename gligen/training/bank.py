@@ -41,6 +41,12 @@ class World:
 
 FIRST_WORLD = World()
 LARGE_WORLD = World(ALL_SPRITE_NAMES, 0.25)
+WORLDS = {
+    "first": FIRST_WORLD,
+    "large": LARGE_WORLD,
+    # What a base of the larger world is grounded on: the other names stay its open set.
+    "grounded": World(SPRITE_NAMES, 0.25),
+}
 
 
 def draw_chunk(seed: int, world: World = FIRST_WORLD) -> tuple[np.ndarray, list[Scene]]:
@@ -107,10 +113,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num-scenes", type=int, default=48_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--large-world", action="store_true", help="all sprites, and persons")
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        default="first",
+        help="12 sprites; all 20 sprites and persons; 12 sprites and persons",
+    )
     args = parser.parse_args()
-    world = LARGE_WORLD if args.large_world else FIRST_WORLD
-    build_bank(args.folder, args.num_scenes, args.workers, world)
+    build_bank(args.folder, args.num_scenes, args.workers, WORLDS[args.world])
 
 
 if __name__ == "__main__":
