@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import NoReturn
 
+from gligen.data.command import add_data
 from gligen.kinds import KINDS
 
 BAD_INPUT = 2  # exit code
@@ -94,6 +95,8 @@ def build_parser() -> Parser:
     _add_output(inpaint)
     _add_model(inpaint)
     inpaint.set_defaults(width=None, height=None, keypoints=None, map=None, canny_from=None)
+
+    add_data(commands)
 
     info = commands.add_parser(
         "info",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from PIL import Image
 
 from gligen.arguments import BAD_INPUT, build_parser, complain
+from gligen.data.command import run_data
 from gligen.images import draw_layout, open_picture
 from gligen.kinds import kind_named
 from gligen.layout import Layout
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
         options = build_parser().parse_args(arguments)
+        if options.command == "data":
+            return _data(options)
         (_info if options.command == "info" else _paint)(options)
     except BadInputError as error:
         complain(str(error))
@@ -171,6 +174,11 @@ def _info(options: argparse.Namespace) -> None:
 
         lines = describe(options.source)
     print("\n".join(lines))
+
+
+def _data(options: argparse.Namespace) -> int:
+    with _refusing_bad_input():
+        return run_data(options)
 
 
 def _quiet_libraries() -> None:
