@@ -30,9 +30,9 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser(
         "data",
         help="check pictures and annotations for training",
-        description="Look after training data. `check` reads the annotations, opens every picture "
-        "and map, and says what is missing or wrong, with file and line; exit code 1 if anything "
-        "cannot be used.",
+        description="Look after training data. `check` reads the annotations, opens every picture\n"
+        "and map, and says what is missing or wrong, with file and line; exit code 1 if\n"
+        "anything cannot be used.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
