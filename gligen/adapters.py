@@ -30,7 +30,13 @@ from gligen.unet import is_grounding_key
 PROJECTION_KEY = "image_project.project.weight"
 
 # Weights that every fine-tuning changes and that are small: equal ones mean the same base.
-FINGERPRINT = ("conv_out.weight", "conv_norm_out.weight", "time_embedding.linear_1.bias")
+FINGERPRINT = (
+    "conv_out.weight",
+    "conv_out.bias",
+    "conv_norm_out.weight",
+    "time_embedding.linear_1.bias",
+    "mid_block.resnets.0.conv1.bias",
+)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,13 @@ INPAINT_EXAMPLES = """examples:
   python -m gligen inpaint --image photo.jpg --mask mask.png --feather 6 \\
       --region "a cat: 0.20,0.40,0.60,0.95" --prompt "a cat on a beach" --seed 3 -o out.png
 """
+CONVERT_EXAMPLES = """examples:
+  python -m gligen convert diffusion_pytorch_model.bin gligen-text-box --to diffusers
+  python -m gligen convert diffusion_pytorch_model.bin canny.safetensors --to adapter \\
+      --kind canny --trained-on SD_input_conv_weight_bias.pth --dtype float16
+  python -m gligen convert keypoint.safetensors my-model --to gligen --base my-base.safetensors
+  python -m gligen convert gligen-text-box pruned.safetensors --to adapter --names comfyui
+"""
 INFO_EXAMPLES = """examples:
   python -m gligen info embedded
   python -m gligen info diffusion_pytorch_model.bin
@@ -96,6 +103,18 @@ def build_parser() -> Parser:
     _add_model(inpaint)
     inpaint.set_defaults(width=None, height=None, keypoints=None, map=None, canny_from=None)
 
+    convert = commands.add_parser(
+        "convert",
+        help="write a model in another form",
+        description="Write a model in another form. diffusers: a folder (phrases and reference "
+        "pictures in boxes). adapter: the new layers alone, one file. official: the authors' "
+        "checkpoint. gligen: a folder, a plain base with adapters/KIND.safetensors. Weights stay "
+        "as they are unless --dtype says otherwise.",
+        epilog=CONVERT_EXAMPLES,
+        formatter_class=verbatim,
+    )
+    _add_conversion(convert)
+
     add_data(commands)
 
     info = commands.add_parser(
@@ -109,7 +128,43 @@ def build_parser() -> Parser:
     info.add_argument(
         "source", metavar="MODEL", help="embedded, a file, a diffusers folder, a hub id, or a PNG"
     )
+    info.add_argument("--kind", metavar="KIND", help="canny or depth, where only you can know")
+    info.add_argument("--json", action="store_true", help="as one JSON object (default: as lines)")
     return parser
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", help="a file, a folder, a hub id, or embedded")
+    add("target", metavar="OUT", help="what to write: a file or a folder, as the form has it")
+    add(
+        "--to",
+        required=True,
+        choices=("diffusers", "adapter", "official", "gligen"),
+        help="the form to write",
+    )
+    add("--kind", metavar="KIND", help="which of several; also tells canny from depth")
+    add("--base", metavar="MODEL", help="Stable Diffusion 1.x (folder, file, hub id) to put it on")
+    add(
+        "--trained-on",
+        metavar="MODEL",
+        help="the base it was trained on, or the authors' SD_input_conv_weight_bias.pth, for "
+        "inpainting and map kinds that do not hold its first convolution",
+    )
+    add(
+        "--projection",
+        metavar="FILE",
+        help="the authors' projection_matrix, for kinds that read reference pictures",
+    )
+    add("--tokenizer", metavar="FOLDER", help="CLIP tokenizer for checkpoints without one")
+    add(
+        "--names",
+        default="diffusers",
+        choices=("diffusers", "comfyui"),
+        help="of an adapter's weights (default: %(default)s)",
+    )
+    add("--dtype", metavar="NAME", help="float32, float16 or bfloat16 (default: as they are)")
+    add("--force", action="store_true", help="replace OUT if it is there (default: no)")
 
 
 def _add_subject(parser: argparse.ArgumentParser) -> None:

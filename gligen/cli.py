@@ -1,4 +1,4 @@
-"""The command line: `python -m gligen generate|inpaint|info`.
+"""The command line: `python -m gligen generate|inpaint|convert|data|info`.
 
 Bad input ends with one sentence on stderr and exit code 2; anything else that goes wrong is a
 defect and shows its traceback. What needs torch is imported when a command runs, so that --help
@@ -6,6 +6,7 @@ answers at once.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -43,12 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         if options.command == "data":
             return _data(options)
-        (_info if options.command == "info" else _paint)(options)
+        {"info": _info, "convert": _convert}.get(options.command, _paint)(options)
     except BadInputError as error:
         complain(str(error))
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ngligen: interrupted; no unfinished picture was written.", file=sys.stderr)
+        print("\ngligen: interrupted; nothing unfinished was written.", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -170,10 +171,25 @@ def _enlarged(image: Image.Image, factor: int) -> Image.Image:
 def _info(options: argparse.Namespace) -> None:
     with _refusing_bad_input():
         _quiet_libraries()
-        from gligen.description import describe
+        from gligen.description import describe, facts
 
-        lines = describe(options.source)
+        if options.json:
+            lines = [json.dumps(facts(options.source, options.kind), indent=2)]
+        else:
+            lines = describe(options.source, options.kind)
     print("\n".join(lines))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    with _refusing_bad_input():
+        _quiet_libraries()
+        from gligen.converting import Conversion, convert
+
+        values = {k: v for k, v in vars(options).items() if k not in ("command", "target")}
+        conversion = Conversion(target=Path(options.target), **values)
+        written = convert(conversion, lambda sentence: print(sentence, file=sys.stderr, flush=True))
+    for path in written:
+        print(path)
 
 
 def _data(options: argparse.Namespace) -> int:

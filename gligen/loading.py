@@ -6,7 +6,6 @@ all kinds of one source share in memory, and the new layers of its kind. What is
 `gligen.hub`.
 """
 
-import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,17 +14,17 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
-from gligen.adapters import Adapter, ask_for_base, put_on
+from gligen.adapters import ask_for_base, put_on
 from gligen.building import build_grounded
 from gligen.checkpoints import read_first_weights
-from gligen.hub import fetch_image_encoder, fetch_model, is_hub_id
-from gligen.kinds import KINDS, MAP, TEXT_IMAGE_BOX, kind_named
-from gligen.parts import Parts, Vision, build_parts, build_projection, read_vision
+from gligen.hub import fetch_model, is_hub_id
+from gligen.kinds import KINDS, MAP, kind_named
+from gligen.parts import Parts, build_parts
 from gligen.pipeline import GligenPipeline
 from gligen.recognition import BASE_FIRST
-from gligen.references import read_projection
 from gligen.released import released_model
 from gligen.sources import Source, read_original, read_source, with_first
+from gligen.vision import Eyes
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 EMBEDDED = "embedded"
@@ -128,7 +127,8 @@ def load_pipelines(
         if kind_named(kind).modality == MAP and BASE_FIRST[0] not in state:
             raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
         unets[kind] = build_grounded(config, state, kind)
-    eyes = _Eyes(home, sources, device, dtype, projection)
+    matrix = None if projection is None else locate(projection)
+    eyes = Eyes((home, *sources), device, dtype, matrix)
     return {
         kind: _pipeline(parts, unet, name, eyes.for_kind(kind, adapters[kind][0]))
         for kind, unet in unets.items()
@@ -143,63 +143,6 @@ def _released_places(
     if base is None and any(model.diffusers_id is None for model in released):
         base = released[0].base_id
     return [fetch_model(model.diffusers_id or model.official_id) for model in released], base
-
-
-class _Eyes:
-    """What the text-image kinds read reference pictures with; read once, and only for them."""
-
-    def __init__(
-        self,
-        home: Source,
-        sources: Sequence[Source],
-        device: torch.device,
-        dtype: torch.dtype,
-        projection: str | Path | None,
-    ):
-        self._sources = (home, *sources)
-        self._device, self._dtype = device, dtype
-        self._projection = projection
-        self._vision: Vision | None = None
-
-    def for_kind(self, kind: str, adapter: Adapter) -> dict[str, Any]:
-        """Return the further components of a pipeline; none where there are none to be had.
-
-        Without them a model still paints phrases, and says what it lacks for pictures.
-        """
-        if kind_named(kind).modality != TEXT_IMAGE_BOX:
-            return {}
-        weight = adapter.projection
-        if self._projection is not None:
-            matrix = read_projection(locate(self._projection), adapter.feature_width)
-            weight = matrix.T.contiguous()
-        if weight is None:
-            return {}
-        vision = self._find_vision(released_model(kind).image_encoder_id)
-        if vision is None:
-            return {}
-        return {
-            "image_encoder": vision.image_encoder,
-            "processor": vision.processor,
-            "image_project": build_projection(weight, self._device, self._dtype),
-        }
-
-    def _find_vision(self, hub_id: str | None) -> Vision | None:
-        if self._vision is None:
-            folders = [s.model.folder for s in self._sources if s.model and s.model.folder]
-            folder = next((f for f in folders if (f / "image_encoder").is_dir()), None)
-            if folder is not None:
-                self._vision = read_vision(folder, self._device, self._dtype)
-            elif hub_id is not None:
-                self._vision = self._fetch_vision(hub_id)
-        return self._vision
-
-    def _fetch_vision(self, hub_id: str) -> Vision | None:
-        try:
-            folder = fetch_image_encoder(hub_id)
-        except ValueError as error:
-            warnings.warn(f"Reference pictures cannot be read: {error}", stacklevel=4)
-            return None
-        return read_vision(folder, self._device, self._dtype, part="")
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

@@ -12,30 +12,25 @@ from typing import Any, cast
 import diffusers
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, SchedulerMixin
-from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
-    CLIPImageProcessorPil,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
-    CLIPVisionConfig,
-    CLIPVisionModelWithProjection,
 )
 
 from gligen.adapters import Base
 from gligen.building import check_shapes
 from gligen.checkpoints import WholeModel
-from gligen.folders import read_json, read_part
+from gligen.folders import read_json
 from gligen.hub import fetch_tokenizer, is_hub_id
 from gligen.kinds import KINDS
 from gligen.partnames import text_keys_for
-from gligen.references import projection_module
 from gligen.released import released_model
 
 # What the libraries raise on configs that are damaged or of another model.
-_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError)
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -47,14 +42,6 @@ class Parts:
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     scheduler: SchedulerMixin
-
-
-@dataclass(frozen=True)
-class Vision:
-    """What reads reference pictures; its parts are on their device."""
-
-    image_encoder: CLIPVisionModelWithProjection
-    processor: Any
 
 
 def build_parts(
@@ -85,7 +72,7 @@ def build_parts(
     base, _ = model.split()
     try:
         vae, text_encoder = build_vae(*model.vae), build_text_encoder(*model.text_encoder)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"The model {str(place)!r} cannot be used: {error}") from None
     text, cross = text_encoder.config.hidden_size, base.config["cross_attention_dim"]
     if text != cross:
@@ -94,7 +81,7 @@ def build_parts(
             "belong to different models."
         )
     for module in (vae, text_encoder):
-        _settle(module, device, dtype)
+        settle(module, device, dtype)
     return Parts(
         base.to(device, dtype),
         vae,
@@ -112,7 +99,7 @@ def build_vae(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Autoenc
     """
     with torch.device("meta"):
         vae = cast("AutoencoderKL", AutoencoderKL.from_config(dict(config)))
-    return _filled(vae, state, "autoencoder")
+    return filled(vae, state, "autoencoder")
 
 
 def build_text_encoder(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> CLIPTextModel:
@@ -125,51 +112,8 @@ def build_text_encoder(config: Mapping[str, Any], state: Mapping[str, Tensor]) -
     with torch.device("meta"):
         encoder = CLIPTextModel(wanted)
     state = text_keys_for(encoder.state_dict(), state)
-    _make_buffers(encoder, wanted.max_position_embeddings)
-    return _filled(encoder, state, "text encoder")
-
-
-def read_vision(
-    folder: Path, device: torch.device, dtype: torch.dtype | None, part: str = "image_encoder"
-) -> Vision:
-    """Read what encodes reference pictures.
-
-    Args:
-        folder: of a model with `image_encoder`, and `processor` where there is one.
-        device: of all weights.
-        dtype: of all weights; None: as they are.
-        part: the folder in it; "" where the folder is an image encoder itself.
-
-    Raises:
-        ValueError: it is damaged, or of another kind.
-    """
-    try:
-        config = CLIPVisionConfig.from_dict(_vision_config(read_json(folder / part, "config.json")))
-        with torch.device("meta"):
-            encoder = CLIPVisionModelWithProjection(config)
-        wanted = encoder.state_dict()
-        # The whole of CLIP is published in one file; the half that reads text is left there.
-        found = {k: v for k, v in read_part(folder, part).items() if not _is_of_text_half(k)}
-        found = {k: v for k, v in found.items() if not k.endswith("position_ids")}
-        num_patches = (config.image_size // config.patch_size) ** 2
-        _make_buffers(encoder, num_patches + 1)
-        check_shapes(wanted, found)
-    except _UNREADABLE as error:
-        raise ValueError(_unreadable(folder, error)) from None
-    encoder = _settle(_filled(encoder, found, "image encoder"), device, dtype)
-    settings = folder / "processor"
-    if (settings / "preprocessor_config.json").is_file():
-        processor = CLIPImageProcessorPil.from_pretrained(settings, local_files_only=True)
-    else:
-        processor = CLIPImageProcessorPil()  # CLIP's own mean and deviation
-    return Vision(encoder, processor)
-
-
-def build_projection(
-    weight: Tensor, device: torch.device, dtype: torch.dtype | None
-) -> CLIPImageProjection:
-    """Build the module that holds the projection matrix, from its weight as nn.Linear has it."""
-    return _settle(projection_module(weight.T), device, dtype or weight.dtype)
+    make_buffers(encoder, wanted.max_position_embeddings)
+    return filled(encoder, state, "text encoder")
 
 
 def read_scheduler(folder: Path) -> SchedulerMixin:
@@ -192,8 +136,8 @@ def read_scheduler(folder: Path) -> SchedulerMixin:
         )
     try:
         return built_by.from_config(config)  # type: ignore[attr-defined]
-    except _UNREADABLE as error:
-        raise ValueError(_unreadable(folder, error)) from None
+    except UNREADABLE as error:
+        raise ValueError(unreadable(folder, error)) from None
 
 
 def default_scheduler() -> PNDMScheduler:
@@ -240,10 +184,15 @@ def read_tokenizer(source: str | Path) -> CLIPTokenizer:
     try:
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(_unreadable(folder, error)) from None
+        raise ValueError(unreadable(folder, error)) from None
 
 
-def _filled(module: Any, state: Mapping[str, Tensor], what: str) -> Any:
+def filled(module: Any, state: Mapping[str, Tensor], what: str) -> Any:
+    """Put tensors in place of a module's parameters.
+
+    Raises:
+        ValueError: they are not those that the module needs.
+    """
     try:
         check_shapes(module.state_dict(), state)
     except ValueError as error:
@@ -252,28 +201,21 @@ def _filled(module: Any, state: Mapping[str, Tensor], what: str) -> Any:
     return module
 
 
-def _settle(module: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+def settle(module: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    """Bring a module to a device and a dtype (None: as it is), frozen and ready to run."""
     # Not diffusers' own `to`, which warns of modules to keep in float32; these have none.
     nn.Module.to(module, device, dtype)
     return module.requires_grad_(False).eval()
 
 
-def _make_buffers(encoder: nn.Module, length: int) -> None:
+def make_buffers(encoder: nn.Module, length: int) -> None:
     """Give an encoder built without memory its counting buffer, which no file holds."""
     for module in encoder.modules():
         if isinstance(getattr(module, "position_ids", None), Tensor):
             module.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
 
 
-def _vision_config(config: dict[str, Any]) -> dict[str, Any]:
-    inner = config.get("vision_config")
-    return {"projection_dim": config.get("projection_dim"), **inner} if inner else config
-
-
-def _is_of_text_half(key: str) -> bool:
-    return key.startswith(("text_model.", "text_projection.", "logit_scale"))
-
-
-def _unreadable(folder: Path, error: Exception) -> str:
+def unreadable(folder: Path, error: Exception) -> str:
+    """Return the sentence for a folder that a library failed on."""
     reason = str(error).strip().split("\n")[0][:200].rstrip(".")
     return f"The model folder {str(folder)!r} cannot be read ({reason}); download it again."

@@ -353,7 +353,7 @@ def test_an_interrupted_run_says_so_and_writes_nothing(here, model, monkeypatch,
     monkeypatch.setattr(cli, "_show_step", interrupt)
     assert run("generate", "--model", model, "--prompt", "x", "--steps", 2) == 130
     assert capsys.readouterr().err.endswith(
-        "gligen: interrupted; no unfinished picture was written.\n"
+        "gligen: interrupted; nothing unfinished was written.\n"
     )
     assert not (here / "out.png").exists()
 
