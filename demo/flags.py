@@ -45,6 +45,8 @@ class Flags:
     share: bool | None  # None: only in a notebook service
     server_name: str
     server_port: int | None
+    trained_on: str | None  # base that an adapter was trained on, where it does not hold that
+    projection: str | None  # the authors' projection matrix, where a checkpoint does not hold it
     device: str | None
     dtype: str | None
     auth: tuple[str, str] | None  # user name and password
@@ -65,6 +67,8 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         share=given.share,
         server_name=given.server_name,
         server_port=given.server_port,
+        trained_on=given.trained_on,
+        projection=given.projection,
         device=given.device,
         dtype=given.dtype,
         auth=given.auth,
@@ -91,6 +95,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--base", help="Stable Diffusion 1.x model for the new layers: path or hub id"
     )
     models.add_argument("--official_ckpt", metavar="PATH", help="the original's name for --base")
+    models.add_argument(
+        "--trained-on",
+        metavar="MODEL",
+        help="base that an adapter of an inpainting or map kind was trained on, if the adapter "
+        "does not hold its first convolution",
+    )
+    models.add_argument(
+        "--projection",
+        metavar="FILE",
+        help="the authors' projection_matrix of the text-image kinds, if the checkpoint does not "
+        "hold it",
+    )
     loads = parser.add_argument_group(
         "kinds to load",
         "Left out: boxes with phrases of the official model, and of any other model all that it "

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from demo.app import Serving
 from demo.flags import Flags
@@ -81,11 +82,23 @@ def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
     if source == OFFICIAL:
         # As in the original: generation unless it is refused, all others when they are asked for.
         kinds = [k for k, said in flags.load.items() if said or (said is None and k == GENERATION)]
+    elif all(said is False for said in flags.load.values()):
+        kinds = []
     else:
-        kinds = None if any(said is not False for said in flags.load.values()) else []
+        # The layers of canny and depth are the same; only who names the file knows which it is.
+        named = [kind for kind in ("canny", "depth") if flags.load[kind]]
+        kinds = named if named and Path(source).is_file() else None
     if kinds == []:
         return {}
-    found = load_pipelines(source, kinds, flags.base, flags.device, flags.dtype)
+    found = load_pipelines(
+        source,
+        kinds,
+        flags.base,
+        flags.device,
+        flags.dtype,
+        trained_on=flags.trained_on,
+        projection=flags.projection,
+    )
     return {kind: pipe for kind, pipe in found.items() if flags.load.get(kind) is not False}
 
 

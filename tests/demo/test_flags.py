@@ -100,7 +100,7 @@ def test_auto_takes_the_embedded_model_without_cuda_and_says_why():
 def test_which_kinds_are_asked_for(monkeypatch, arguments, source, asked):
     calls = []
 
-    def load(source, kinds, *more):
+    def load(source, kinds, *more, **options):
         calls.append(kinds)
         return dict.fromkeys(kinds or (GENERATION, INPAINTING))
 
@@ -110,8 +110,24 @@ def test_which_kinds_are_asked_for(monkeypatch, arguments, source, asked):
     assert list(found) == ([GENERATION, INPAINTING] if asked is None else asked)
 
 
+def test_the_flag_tells_a_file_of_canny_from_one_of_depth(monkeypatch, tmp_path):
+    calls = []
+
+    def load(source, kinds, *more, **options):
+        calls.append((kinds, options))
+        return {}
+
+    monkeypatch.setattr(startup, "load_pipelines", load)
+    (tmp_path / "map.safetensors").touch()
+    flags = parse_flags(["--load-depth", "True", "--trained-on", "sd.pth", "--projection", "p"])
+    startup.load_kinds(str(tmp_path / "map.safetensors"), flags)
+    assert calls == [(["depth"], {"trained_on": "sd.pth", "projection": "p"})]
+
+
 def test_a_kind_that_is_refused_is_dropped(monkeypatch):
-    monkeypatch.setattr(startup, "load_pipelines", lambda *a: {GENERATION: None, INPAINTING: None})
+    monkeypatch.setattr(
+        startup, "load_pipelines", lambda *a, **k: {GENERATION: None, INPAINTING: None}
+    )
     flags = parse_flags(["--load-text-box-inpainting", "False"])
     assert list(startup.load_kinds("embedded", flags)) == [GENERATION]
 
