@@ -4,12 +4,13 @@ One module for each modality. All have `tokens(input)`; an input has `null()`, t
 unconditional half of guidance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, Kind
 from gligen.person import MAX_PERSONS
+from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS
 from gligen.tokenizers.fourier import fourier_embedding
 from gligen.tokenizers.keypoint import KeypointGrounding, KeypointTokenizer
 from gligen.tokenizers.spatial_map import (
@@ -41,19 +42,27 @@ __all__ = [
 Tokenizer = TextBoxTokenizer | TextImageBoxTokenizer | KeypointTokenizer | MapTokenizer
 
 
-def make_tokenizer(kind: Kind, token_width: int, feature_width: int | None = None) -> Tokenizer:
-    """Build an untrained tokenizer of a kind, with the sizes of the released models.
+def make_tokenizer(
+    kind: Kind,
+    token_width: int,
+    feature_width: int | None = None,
+    widths: Sequence[int] = TINY_WIDTHS,
+    depths: Sequence[int] = TINY_DEPTHS,
+) -> Tokenizer:
+    """Build an untrained tokenizer of a kind, by default with the sizes of the released models.
 
     Args:
         kind: what it reads.
         token_width: width of a grounding token.
         feature_width: width of phrase and picture features; default: that of a token.
+        widths: of the stages of a map's backbone.
+        depths: of the same.
     """
     if kind.modality == KEYPOINT:
         return KeypointTokenizer(MAX_PERSONS, token_width)
     if kind.modality == MAP:
         num_classes = SEMANTIC_CLASSES if kind.map_channels > 3 else 0
-        return MapTokenizer(64, token_width, num_classes=num_classes)
+        return MapTokenizer(64, token_width, widths, depths, num_classes)
     build = TextBoxTokenizer if kind.modality == TEXT_BOX else TextImageBoxTokenizer
     return build(feature_width or token_width, token_width)
 
