@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from gligen.data.dataset import open_dataset
 from gligen.data.report import LOST
@@ -25,8 +26,8 @@ forms of annotations (docs/data.md shows each):
 """
 
 
-def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command `data` to the command line."""
+def add_data(commands: Any) -> None:
+    """Add the command `data` to what `ArgumentParser.add_subparsers` returned."""
     parser = commands.add_parser(
         "data",
         help="check pictures and annotations for training",

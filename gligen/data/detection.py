@@ -1,15 +1,12 @@
 """Tells what form annotations have, by their content, and returns the reader for it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from gligen.data.coco import CocoSource
 from gligen.data.flickr import FlickrSource
 from gligen.data.lines import LinesSource
-from gligen.data.report import Report
-from gligen.data.samples import Sample
 from gligen.data.tsv import TsvSource
 
 FORMS = (
@@ -19,22 +16,9 @@ FORMS = (
 _HEAD = 1 << 20  # bytes looked at
 
 
-class Source(Protocol):
-    """A reader of one form, with everything it needs to know."""
-
-    @property
-    def name(self) -> str:
-        """Name of the form."""
-        ...
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that the samples depend on, pictures aside."""
-        ...
-
-    def read(self, report: Report) -> Iterator[Sample]:
-        """Yield the samples, and report what is wrong with them."""
-        ...
+# A reader: its `name` is the form's, `files` are what the samples depend on, pictures aside, and
+# `read(report)` yields the samples.
+Source = CocoSource | FlickrSource | LinesSource | TsvSource
 
 
 def detect(

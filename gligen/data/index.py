@@ -44,7 +44,7 @@ class Index:
 
     path: Path
     written: int  # nanoseconds; tells this file from a later one of the same name
-    offsets: Int64[np.ndarray, " samples+1"]
+    offsets: Int64[np.ndarray, " boundaries"]  # one more than samples
     content: UInt8[np.ndarray, "samples 3"]  # regions, persons, map
     report: Report
 
