@@ -9,11 +9,20 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from gligen.textual_inversion import spell_out
 
 logger = logging.getLogger(__name__)
+
+
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Return where to put what a model reads.
+
+    While its weights are offloaded one by one they are nowhere, and the hook that brings them takes
+    the input along from anywhere.
+    """
+    return torch.device("cpu") if model.device.type == "meta" else model.device
 
 
 def count_tokens(tokenizer: CLIPTokenizer, text: str) -> int:
@@ -64,7 +73,7 @@ def encode_prompts(
         if len(whole) > limit:
             lost = tokenizer.decode(whole[limit - 1 : -1])
             logger.warning("The text encoder reads %d tokens; this was cut off: %r.", limit, lost)
-    ids = encoded.input_ids.to(text_encoder.device)
+    ids = encoded.input_ids.to(input_device(text_encoder))
     if clip_skip is None:
         return text_encoder(ids).last_hidden_state
     states = text_encoder(ids, output_hidden_states=True).hidden_states
@@ -86,10 +95,10 @@ def encode_phrases(
     for phrase in phrases:
         check_length(tokenizer, phrase, "The phrase")
     phrases = [spell_out(tokenizer, phrase) for phrase in phrases]
-    encoded = tokenizer(phrases, padding=True, return_tensors="pt").to(text_encoder.device)
+    encoded = tokenizer(phrases, padding=True, return_tensors="pt").to(input_device(text_encoder))
     ids = encoded.input_ids
     states = text_encoder(ids, attention_mask=encoded.attention_mask).last_hidden_state
     # Not `pooler_output`: with the configuration of SD 1.x it is the state at the largest id, which
     # a learned word (textual inversion) has.
-    ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1)
+    ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1).to(states.device)
     return states[torch.arange(len(states), device=states.device), ends]

@@ -86,8 +86,8 @@ def encode_grounding(
     if not (any(has_grounding) or kind.is_inpainting):
         return RunGrounding()
     encoded = encode_layouts(components, layouts, size, style_box, crop_references, reference_norm)
-    tokens = unet.position_net.tokens(encoded).to(components.device)
-    null_tokens = unet.position_net.tokens(encoded.null()).to(components.device)
+    tokens = unet.position_net(encoded).tokens.to(components.device)
+    null_tokens = unet.position_net(encoded.null()).tokens.to(components.device)
     if isinstance(encoded, MapGrounding):
         pixels = components.pixels_per_latent
         latent_size = (size[1] // pixels, size[0] // pixels)
@@ -125,7 +125,7 @@ def encode_layouts(
 def _encode_regions(components: Components, layouts: Sequence[Layout]) -> BoxGrounding:
     """Encode the regions that have a phrase; a hole without one takes no slot."""
     regions = [layout.grounded for layout in layouts]
-    home = components.unet.position_net.device
+    home = _home(components)
     boxes, masks = _padded_boxes([[region.box for region in row] for row in regions])
     features = _features(
         [[region.phrase for region in row] for row in regions],
@@ -165,7 +165,7 @@ def _encode_references(
         return _encode_pictures(components, found, crop, norm)
 
     tokenizer = components.unet.position_net
-    home, width = tokenizer.device, tokenizer.feature_width
+    home, width = _home(components), tokenizer.feature_width
     places, masks = _padded_boxes(boxes)
     phrase_features = _features(
         phrases,
@@ -216,7 +216,7 @@ def _encode_persons(components: Components, layouts: Sequence[Layout]) -> Keypoi
                 if point is not None:
                     points[row, slot, joint] = torch.tensor(point)
                     masks[row, slot, joint] = 1
-    home = tokenizer.device
+    home = _home(components)
     return KeypointGrounding(points.flatten(1, 2).to(home), masks.flatten(1).to(home))
 
 
@@ -235,11 +235,20 @@ def _encode_maps(
             f"Of {len(layouts)} layouts {len(pictures)} have a map; make the pictures with a map "
             "and those without in two calls."
         )
-    home, dtype = components.unet.position_net.device, components.unet.dtype
+    home, dtype = _home(components), components.unet.dtype
     distinct, index = _distinct(pictures)
     maps = torch.cat([prepare_map(picture, components.kind, size) for picture in distinct])
     masks = torch.ones(len(layouts), 1, dtype=dtype, device=home)
     return MapGrounding(maps[index].to(home, dtype), masks)
+
+
+def _home(components: Components) -> torch.device:
+    """Return where the tokenizer computes.
+
+    That is where its weights are, unless they are brought one by one to where the models compute.
+    """
+    device = components.unet.position_net.device
+    return components.device if device.type == "meta" else device
 
 
 def _features(

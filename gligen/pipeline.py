@@ -23,9 +23,12 @@ from diffusers import (
 )
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
-from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
+from diffusers.pipelines.stable_diffusion import (
+    CLIPImageProjection,
+    StableDiffusionPipelineOutput,
+)
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from gligen.addons import AddOns, Pictures
@@ -117,7 +120,7 @@ class GligenPipeline(
         feature_extractor: Any = None,
         requires_safety_checker: bool = False,
         image_encoder: CLIPVisionModelWithProjection | None = None,
-        image_project: nn.Module | None = None,
+        image_project: CLIPImageProjection | None = None,
         processor: Any = None,
         controlnet: ControlNetModel
         | MultiControlNetModel

@@ -18,6 +18,7 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ProcessorMixin
 
+from gligen.encoding import input_device
 from gligen.images import flattened
 from gligen.weightfiles import read_weight_file
 
@@ -68,7 +69,7 @@ def encode_references(
         inputs = normaliser(
             images=square, do_resize=False, do_center_crop=False, return_tensors="pt"
         )
-        pixels = inputs["pixel_values"].to(image_encoder.device, image_encoder.dtype)
+        pixels = inputs["pixel_values"].to(input_device(image_encoder), image_encoder.dtype)
         feature = image_encoder(pixels).image_embeds[0]
         feature_of[key] = _project(image_project, feature, normalize)
     return torch.stack([feature_of[square.tobytes()] for square in squares])

@@ -63,6 +63,12 @@ class KeypointTokenizer(nn.Module):
         states = torch.cat([features, positions], dim=-1)
         return self.linears(states.to(self.null_person_feature.dtype))
 
-    def forward(self, grounding: Grounding) -> Grounding:
-        """Answer the UNet, which calls its `position_net` in every evaluation."""
+    def forward(self, grounding: Grounding | KeypointGrounding) -> Grounding:
+        """Answer the UNet, which calls its `position_net` in every evaluation.
+
+        The pipeline asks for the tokens in this way too, once in a run: hooks that bring offloaded
+        weights act on calls alone.
+        """
+        if isinstance(grounding, KeypointGrounding):
+            return Grounding(self.tokens(grounding))
         return grounding

@@ -90,8 +90,14 @@ class MapTokenizer(nn.Module):
             features = mix(self.features(grounding.image), self.null_feature, masks)
         return self.linears((features + self.pos_embedding).to(self.null_feature.dtype))
 
-    def forward(self, grounding: Grounding) -> Grounding:
-        """Answer the UNet, which calls its `position_net` in every evaluation."""
+    def forward(self, grounding: Grounding | MapGrounding) -> Grounding:
+        """Answer the UNet, which calls its `position_net` in every evaluation.
+
+        The pipeline asks for the tokens in this way too, once in a run: hooks that bring offloaded
+        weights act on calls alone.
+        """
+        if isinstance(grounding, MapGrounding):
+            return Grounding(self.tokens(grounding))
         return grounding
 
 

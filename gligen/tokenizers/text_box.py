@@ -67,16 +67,19 @@ class TextBoxTokenizer(nn.Module):
 
     def forward(
         self,
-        grounding: Grounding | None = None,
+        grounding: Grounding | BoxGrounding | None = None,
         boxes: Float[Tensor, "B M 4"] | None = None,
         masks: Float[Tensor, "B M"] | None = None,
         positive_embeddings: Float[Tensor, "B M D"] | None = None,
     ) -> Grounding:
         """Answer the UNet, which calls its `position_net` in every evaluation.
 
-        The pipeline computes the tokens once and passes `grounding`, which goes through untouched.
+        The pipeline asks for the tokens once, by an input (hooks that bring offloaded weights act
+        on calls alone), and then passes a `grounding`, which goes through untouched.
         The other arguments are what diffusers' own pipelines pass, at full strength.
         """
+        if isinstance(grounding, BoxGrounding):
+            return Grounding(self.tokens(grounding))
         if grounding is not None:
             return grounding
         if boxes is None or masks is None or positive_embeddings is None:

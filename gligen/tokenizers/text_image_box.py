@@ -87,7 +87,7 @@ class TextImageBoxTokenizer(nn.Module):
 
     def forward(
         self,
-        grounding: Grounding | None = None,
+        grounding: Grounding | TextImageGrounding | None = None,
         boxes: Float[Tensor, "B M 4"] | None = None,
         masks: Float[Tensor, "B M"] | None = None,
         phrases_masks: Float[Tensor, "B M"] | None = None,
@@ -97,10 +97,13 @@ class TextImageBoxTokenizer(nn.Module):
     ) -> Grounding:
         """Answer the UNet, which calls its `position_net` in every evaluation.
 
-        The pipeline computes the tokens once and passes `grounding`, which goes through untouched.
+        The pipeline asks for the tokens once, by an input (hooks that bring offloaded weights act
+        on calls alone), and then passes a `grounding`, which goes through untouched.
         The other arguments are what diffusers' own pipelines pass, at full strength; a missing mask
         of phrases or pictures means that every region has one.
         """
+        if isinstance(grounding, TextImageGrounding):
+            return Grounding(self.tokens(grounding))
         if grounding is not None:
             return grounding
         if boxes is None or masks is None or phrases_embeddings is None or image_embeddings is None:
