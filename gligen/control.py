@@ -7,6 +7,7 @@ Shapes: B pictures, L text tokens, D token width, c latent channels, latents [B,
 [B, 3, H, W] in [0, 1].
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -274,9 +275,11 @@ def controlnet_from_unet(unet: UNet2DConditionModel, **options: Any) -> ControlN
     state = {key: value for key, value in unet.state_dict().items() if not is_grounding_key(key)}
     state = {key: value for key, value in state.items() if not key.startswith("conv_in.")}
     state |= {"conv_in.weight": weight, "conv_in.bias": bias}
-    plain = {**unet.config, "attention_type": "default", "in_channels": latent}
+    known = inspect.signature(UNet2DConditionModel.__init__).parameters  # the kind is ours
+    plain = {name: value for name, value in unet.config.items() if name in known}
+    plain |= {"attention_type": "default", "in_channels": latent}
     with torch.device("meta"):
-        base = UNet2DConditionModel.from_config(plain)
+        base = UNet2DConditionModel(**plain)
     base.load_state_dict(state, assign=True)
     net = ControlNetModel.from_unet(base, **options).to(weight.device)
     return net if net.dtype == weight.dtype else net.to(weight.dtype)

@@ -61,7 +61,8 @@ class PictureAttention(IPAdapterAttnProcessor2_0):
                 scale,
                 ip_adapter_masks,
             )
-        return self.plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        # Without `temb`, which no block gives its cross-attention and not every processor takes.
+        return self.plain(attn, hidden_states, encoder_hidden_states, attention_mask)
 
 
 class GroundedIPAdapterMixin(IPAdapterMixin):

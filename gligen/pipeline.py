@@ -163,6 +163,16 @@ class GligenPipeline(
         self.num_timesteps = 0
         self.model_name = ""  # what settings and pages call the model; loaders set it
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a part that was missing is from then on also saved."""
+        if name not in FURTHER_PARTS or self.__dict__.get(name) is value:
+            super().__setattr__(name, value)
+            return
+        if name == "controlnet":
+            value = joined_controlnets(value)
+        self.__dict__[name] = value
+        self.register_modules(**{name: value})
+
     @property
     def kind(self) -> str:
         """What the UNet was trained for: "generation_text_box" or "inpainting_text_box"."""
