@@ -55,8 +55,10 @@ def empty_unet(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> UNet2D
             plain["in_channels"] = config["out_channels"]
         try:
             unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(plain))
-        except (TypeError, KeyError, IndexError, ZeroDivisionError) as error:
-            raise ValueError(f"Its UNet's config cannot be used ({error}).") from None
+        except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+            raise ValueError(
+                f"Its UNet has sizes that no Stable Diffusion 1.x UNet has ({error})."
+            ) from None
         if tokenizer is not None:
             add_grounding(unet, tokenizer)
         if isinstance(tokenizer, MapTokenizer):
