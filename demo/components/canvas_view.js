@@ -47,9 +47,12 @@ function makeRow(region, actions) {
   const copy = button("Copy", "Duplicate this box", () => actions.duplicate(region.id));
   const up = button("Up", "Move this box up in the list", () => actions.raise(region.id));
   const bin = button("Delete", "Delete this box", () => actions.remove(region.id));
-  const picture = makePicture(region, actions);
-  tools.append(picture.choose, picture.remove);
-  row.append(chip, label, picture.thumb, tools);
+  row.append(chip, label, tools);
+  const picture = props.takes_pictures ? makePicture(region, actions) : null;
+  if (picture) {
+    tools.before(picture.thumb);
+    tools.append(picture.choose, picture.remove);
+  }
   row.addEventListener("pointerdown", () => actions.select(region.id));
   return { row, chip, label, eye, copy, up, bin, picture };
 }
@@ -76,7 +79,6 @@ function placeThumb(thumb, region) {
 function placePicture(picture, region, number) {
   placeThumb(picture.thumb, region);
   picture.thumb.alt = "Picture of box " + number;
-  picture.choose.hidden = !props.takes_pictures;
   picture.remove.hidden = !region.image;
   picture.words.textContent = region.image ? "Other picture" : "Picture";
   picture.input.setAttribute("aria-label", "Picture for box " + number);
@@ -108,7 +110,7 @@ function placeRow(view, region, index, isSelected) {
   view.up.setAttribute("aria-label", "Move box " + (index + 1) + " up");
   view.up.disabled = index === 0;
   view.bin.setAttribute("aria-label", "Delete box " + (index + 1));
-  placePicture(view.picture, region, index + 1);
+  if (view.picture) placePicture(view.picture, region, index + 1);
   setValue(view.label, region.phrase);
 }
 
