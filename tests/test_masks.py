@@ -13,7 +13,9 @@ def draw(seed, size=SIZE):
     """Return a scene, its hole, the objects given as covered, and whether boxes made the hole."""
     # Among them scenes of persons alone.
     scene = sample_scene(np.random.default_rng([9, seed]), names=SPRITE_NAMES, person_share=0.3)
-    hole, covered = random_hole(scene, size, np.random.default_rng(seed))
+    boxes = [item.box for item in scene.things]
+    hole, indices = random_hole(boxes, size, np.random.default_rng(seed))
+    covered = [scene.things[index] for index in indices]
     is_of_boxes = np.random.default_rng(seed).random() < BOX_SHARE
     return scene, hole, covered, is_of_boxes
 
@@ -67,3 +69,10 @@ def test_the_same_randomness_gives_the_same_hole():
     assert np.array_equal(one[1], other[1])
     assert one[2] == other[2]
     assert any(not np.array_equal(one[1], draw(seed)[1]) for seed in range(6, 10))
+
+
+def test_a_picture_without_things_gets_a_stroke():
+    for seed in range(20):
+        hole, covered = random_hole([], SIZE, np.random.default_rng(seed))
+        assert hole.any()
+        assert covered == []

@@ -149,7 +149,9 @@ class SceneBatches:
             scene = self.scenes[index]
             objects = list(scene.things)
             if self.recipe.kind.startswith("inpainting"):
-                hole, objects = random_hole(scene, (clean.shape[2], clean.shape[3]), rng)
+                places = [item.box for item in objects]
+                hole, covered = random_hole(places, (clean.shape[2], clean.shape[3]), rng)
+                objects = [objects[place] for place in covered]
                 holes.append(hole)
             captions.append(self._caption(scene, objects, rng, caption_dropout))
             if rng.random() < grounding_dropout:
