@@ -293,3 +293,21 @@ def describe_request(request: Request, drawing: Drawing) -> list[str]:
         unused = " The painted mask was not used." if drawing.mask is not None else ""
         notes.append(f"The boxes were repainted; everything else is as it was.{unused}")
     return notes
+
+
+def describe_tau(request: Request, usual: float) -> list[str]:
+    """Say that reference pictures act for less of the steps than they usually do.
+
+    Args:
+        request: that was answered.
+        usual: the tau of the kind that answered it, unless a person says another.
+    """
+    tau = request.gate_schedule
+    layout = request.layout
+    has_pictures = layout.style is not None or any(r.image is not None for r in layout)
+    if not has_pictures or isinstance(tau, tuple) or tau >= usual:
+        return []
+    return [
+        f"Grounding acted in {tau:.0%} of the steps (tau). With pictures {usual:.0%} is usual: "
+        "raise tau if they do not show."
+    ]

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from demo.components.canvas import Drawing
 from demo.components.progress import Notice, NoticeLine
 from demo.components.results import ResultView
 from demo.gallery import output_folder, write_gallery
@@ -20,6 +19,7 @@ from demo.handlers import (
     Stopped,
     describe_request,
     describe_step,
+    describe_tau,
     describe_wait,
     follow,
     request_for,
@@ -140,7 +140,7 @@ def run_request(
         yield {buttons.notice: Notice("Starting...", "busy", share=0)}
         for event in follow(workshop.service, asked.kind, request, signal.is_set):
             if isinstance(event, Finished):
-                yield from _finished(event, asked.drawing, workshop, buttons, seed)
+                yield from _finished(event, asked, workshop, buttons, seed)
             else:
                 yield _going(event, buttons)
     except (ValueError, TypeError) as error:
@@ -153,9 +153,11 @@ def run_request(
 
 
 def _finished(
-    event: Finished, drawing: Drawing, workshop: Workshop, buttons: RunButtons, seed: gr.Number
+    event: Finished, asked: Asked, workshop: Workshop, buttons: RunButtons, seed: gr.Number
 ) -> Iterator[dict[Any, Any]]:
-    notes = describe_request(event.result.request, drawing)
+    request, drawing = event.result.request, asked.drawing
+    notes = describe_request(request, drawing)
+    notes += describe_tau(request, workshop.service.card.tau(asked.kind))
     # The files have to be there until the page has taken its copies, which is before this goes on.
     with output_folder(workshop.folder) as folder:
         yield {

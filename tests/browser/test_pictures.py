@@ -61,6 +61,7 @@ def test_a_box_gets_a_picture_and_loses_it(address, open_page, service, red, blu
     kind, request = service.requests[-1]
     assert kind == IMAGE_GENERATION
     assert [r.image and r.image.getpixel((5, 5)) for r in request.layout] == [None, (255, 0, 0)]
+    expect(page.locator("#generate-results .facts")).to_contain_text("raise tau")
 
     # Another picture takes its place; a copy of the box has it too, and undo brings things back.
     page.get_by_label("Picture for box 2", exact=True).set_input_files(blue)

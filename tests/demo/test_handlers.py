@@ -18,6 +18,7 @@ from demo.handlers import (
     choose_kind,
     describe_request,
     describe_step,
+    describe_tau,
     enlarge,
     follow,
     request_for,
@@ -105,6 +106,16 @@ def test_tau_is_the_usual_one_of_the_kind_unless_it_is_said():
     assert request_for(card, asked).gate_schedule == 0.5
     with pytest.raises(ValueError, match=FLAGS[GENERATION]):
         request_for(card_of(), asked)
+
+
+def test_pictures_that_act_for_few_steps_are_said():
+    few = build_request(Options(tau=0.3), Drawing(WITH_PICTURE), IMAGE_GENERATION)
+    (note,) = describe_tau(few, 1.0)
+    assert "30% of the steps" in note
+    assert "100% is usual" in note
+    assert describe_tau(few, 0.3) == []
+    words = build_request(Options(tau=0.3), Drawing(LAYOUT), IMAGE_GENERATION)
+    assert describe_tau(words, 1.0) == []
 
 
 def test_how_pictures_are_used_reaches_the_request():
