@@ -112,11 +112,10 @@ def augment(
     window = _window(picture.size, options.size, scale, (x_draw, y_draw))
     view = _resized(picture, window, options.size, Image.Resampling.BICUBIC)
     kept = _cut(layout, window, options)
-    num_dropped = len(layout.regions) + len(layout.persons) - len(kept.regions) - len(kept.persons)
-
     is_flipped = flip_draw < options.flip and not _says_side([*captions, *layout.phrases])
     if is_flipped:
         view, kept = ImageOps.mirror(view), flip(kept, options.map_kind)
+    num_dropped = len(layout.regions) + len(layout.persons) - len(kept.regions) - len(kept.persons)
     return View(view, kept, window, bool(is_flipped), num_dropped)
 
 
@@ -131,7 +130,9 @@ def flip(layout: Layout, map_kind: str | None = None) -> Layout:
         replace(region, box=(1 - x1, y0, 1 - x0, y1))
         for region, (x0, y0, x1, y1) in zip(layout, layout.boxes, strict=True)
     )
-    persons = tuple(_flip_person(person) for person in layout.persons)
+    persons = tuple(
+        flipped for person in layout.persons if (flipped := _flip_person(person)) is not None
+    )
     chart = layout.map
     if chart is not None:
         chart = ImageOps.mirror(chart)
@@ -200,9 +201,8 @@ def _cut_person(person: Person, window: Box) -> Person | None:
     for point in person.keypoints:
         moved = None if point is None else _moved(point, window)
         is_inside = moved is not None and min(moved) >= 0 and max(moved) <= 1
-        # A joint at the very corner (0, 0) means "not seen", as in `Person`.
-        points.append(moved if is_inside and moved != (0, 0) else None)
-    return Person(tuple(points)) if any(points) else None
+        points.append(moved if is_inside else None)
+    return _person(points)
 
 
 def _moved(point: Point, window: Box) -> Point:
@@ -224,9 +224,15 @@ def _cut_map(chart: Image.Image, window: Box, options: Augmentation) -> Image.Im
     return _resized(rgb, window, options.size, Image.Resampling.BICUBIC)
 
 
-def _flip_person(person: Person) -> Person:
+def _flip_person(person: Person) -> Person | None:
     swapped = (person.keypoints[index] for index in _MIRRORED)
-    return Person(tuple(None if point is None else (1 - point[0], point[1]) for point in swapped))
+    return _person([None if point is None else (1 - point[0], point[1]) for point in swapped])
+
+
+def _person(points: Sequence[Point | None]) -> Person | None:
+    """Return the person, None if no joint is seen; one at the very corner (0, 0) is not."""
+    is_seen = any(point is not None and point != (0, 0) for point in points)
+    return Person(tuple(points)) if is_seen else None
 
 
 def _with_x_negated(chart: Image.Image) -> Image.Image:

@@ -14,6 +14,8 @@ from gligen.data.report import Report
 from gligen.data.samples import Sample
 from gligen.kinds import KEYPOINT, MAP, kind_named
 
+_NUM_PROBED = 8  # pictures that are looked for when an older index is opened
+
 _REGIONS, _PERSONS, _MAPS = range(3)  # columns of `Index.content`
 
 
@@ -105,13 +107,19 @@ def open_dataset(
     key = key_of(source.name, source.files, (*folders, split, ignored_label))
     place = (_user_cache() if cache is None else Path(cache)) / f"{source.name}-{key}.index"
     index = read_index(place)
-    if index is None:
+    if index is None or not _has_pictures(index):
         report = Report()
         index = write_index(place, source.read(report), report)
     if not len(index):
         lines = " ".join(" ".join(index.report.lines()).split())
         raise ValueError(f"No sample of '{paths[0]}' can be used: {lines}")
     return Dataset(index, source.name, np.arange(len(index), dtype=np.int64))
+
+
+def _has_pictures(index: Index) -> bool:
+    """Whether some pictures of an older index are still there: folders move as a whole."""
+    some = np.linspace(0, len(index) - 1, min(len(index), _NUM_PROBED)).astype(int)
+    return all(index.read(int(number)).picture.path.is_file() for number in some)
 
 
 def _folder(path: Path) -> Path:

@@ -147,12 +147,13 @@ def _write(path: Path, feature: Tensor) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(path)
+        try:
+            partial.write_bytes(buffer.getvalue())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
             f"The feature cannot be stored in {str(path.parent)!r} ({error.strerror or error}); "
             "choose a folder that can be written to, on a disk with room."
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)

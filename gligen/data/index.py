@@ -82,17 +82,18 @@ def write_index(path: Path, samples: Iterable[Sample], report: Report) -> Index:
     partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            _write(file, samples, report)
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                _write(file, samples, report)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
             f"The index of the dataset cannot be written to {str(path.parent)!r} "
             f"({error.strerror or error}); name a folder that can (cache=FOLDER, on the command "
             "line --cache FOLDER)."
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     index = read_index(path)
     if index is None:
         raise ValueError(f"A picture changed while {str(path)!r} was written; open it again.")
