@@ -202,7 +202,7 @@ def check_box(box: Any, owner: str) -> Box:
     """
     try:
         numbers = tuple(float(value) for value in box)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"{owner} has box {box!r}: it must be four numbers x0, y0, x1, y1."
         ) from None

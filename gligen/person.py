@@ -109,7 +109,7 @@ class Person:
 def _check_point(point: Any, joint: str) -> Point:
     try:
         x, y = (float(value) for value in point)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"The {joint} is {point!r}; it must be two numbers x, y, or None."
         ) from None

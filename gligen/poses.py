@@ -26,7 +26,7 @@ def read_poses(text: str) -> tuple[Person, ...]:
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"The pose is not JSON ({error}); it must be {_FORMS}.") from None
     return poses_from(value)
 
@@ -99,11 +99,15 @@ def _entries(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def _from_pixels(numbers: Any, width: Any, height: Any, number: int) -> Person:
     """Read x, y and confidence of each joint; a confidence of 0 is a joint that is not seen."""
-    is_flat = isinstance(numbers, list) and all(isinstance(n, (int, float)) for n in numbers)
+    is_flat = isinstance(numbers, list) and all(_is_number(n) for n in numbers)
     if not is_flat or len(numbers) % 3 or len(numbers) // 3 not in _ORDERS:
         raise ValueError(
             f"Person {number} has no list of x, y and confidence for 17 (COCO), 18 or 25 "
             "(OpenPose) joints."
+        )
+    if (width or height) and not (_is_number(width) and _is_number(height)):
+        raise ValueError(
+            f"The picture of the pose is said to be {width!r} x {height!r}; both must be numbers."
         )
     triples = [numbers[i : i + 3] for i in range(0, len(numbers), 3)]
     seen = [triple[2] > 0 for triple in triples]
@@ -119,3 +123,8 @@ def _from_pixels(numbers: Any, width: Any, height: Any, number: int) -> Person:
         (x / width, y / height) if s else None for (x, y, _), s in zip(triples, seen, strict=True)
     ]
     return _person(tuple(points[i] for i in _ORDERS[len(points)]), number)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that can be a coordinate; JSON also holds words, NaN and giants."""
+    return isinstance(value, (int, float)) and -1e6 < value < 1e6

@@ -93,6 +93,17 @@ def test_coco_knows_the_size_from_its_list_of_pictures():
         ({"people": [{}]}, "17 .COCO., 18 or 25"),
         ({"people": [{"pose_keypoints_2d": openpose(NAMES_18)}]}, "which size"),
         ({"people": [{"pose_keypoints_2d": [0] * 54}]}, "no visible"),
+        ({"people": [{"pose_keypoints_2d": [10**400] * 54}]}, "17 .COCO., 18 or 25"),
+        ({"people": [{"pose_keypoints_2d": [float("nan")] * 54}]}, "17 .COCO., 18 or 25"),
+        (
+            {
+                "people": [{"pose_keypoints_2d": openpose(NAMES_18)}],
+                "canvas_width": "wide",
+                "canvas_height": 100,
+            },
+            "'wide' x 100",
+        ),
+        ([[[10**400, 0]] * 17], "Person 1"),
         (
             {"annotations": [{"image_id": i, "keypoints": [1] * 51} for i in range(3)]},
             "of 3 pictures",
@@ -107,3 +118,5 @@ def test_other_things_are_refused_with_a_sentence(value, words):
 def test_what_is_not_json_is_refused():
     with pytest.raises(ValueError, match="not JSON"):
         read_poses("{'a'")
+    with pytest.raises(ValueError, match="not JSON"):
+        read_poses("[" * 100_000)
