@@ -14,14 +14,12 @@ from gligen.adapters import Adapter
 from gligen.building import apply_adapter, build_unet, check_base
 from gligen.checkpoints import WholeModel, read_adapter, read_checkpoint, save_adapter
 from gligen.conversion import convert_unet_state
-from gligen.recognition import detect_kind, input_channels
-from gligen.unet import add_grounding, is_grounding_key
+from gligen.kinds import KINDS, MAP, kind_named
+from gligen.recognition import detect_kind, input_channels, trains_first_convolution
+from gligen.unet import add_grounding, is_grounding_key, kind_of
 from gligen.weightfiles import read_weight_file
-from tests.conftest import open_gates, small_unet
+from tests.conftest import grounded_unet, open_gates, small_unet
 from tests.model_files import adapter_state, official, unet_state
-
-KINDS = ("generation_text_box", "inpainting_text_box")
-
 
 # ---------------------------------------------------------------- files of every form
 
@@ -30,10 +28,11 @@ KINDS = ("generation_text_box", "inpainting_text_box")
 def test_official_checkpoints_are_read_whatever_their_name(tmp_path, kind):
     path = tmp_path / "no_hint.of_anything"
     torch.save(official(kind), path)
-    model = read_checkpoint(path)
+    model = read_checkpoint(path, kind)
     assert isinstance(model, WholeModel)
     assert model.kind == kind
-    assert model.unet[0]["in_channels"] == (4 if kind == KINDS[0] else 9)
+    channels = {"generation": 4, "inpainting": 9, "keypoint": 4, "hed": 5}
+    assert model.unet[0]["in_channels"] == channels.get(kind.split("_")[0], 12)
     assert torch.equal(
         model.unet[1]["time_embedding.linear_1.bias"], unet_state(kind)["time_embed.0.bias"]
     )
@@ -78,10 +77,10 @@ def test_single_file_bases_are_read(tmp_path):
 def test_pruned_adapters_in_the_original_names_are_read(tmp_path, kind, prefix):
     state = {prefix + key: value for key, value in adapter_state(kind).items()}
     save_file(state, tmp_path / "pruned.safetensors")
-    adapter = read_checkpoint(tmp_path / "pruned.safetensors")
+    adapter = read_checkpoint(tmp_path / "pruned.safetensors", kind)
     assert isinstance(adapter, Adapter)
     assert adapter.kind == kind
-    assert adapter.feature_width == 64
+    assert adapter.feature_width == (32 if kind_named(kind).modality == MAP else 64)
     _, whole = convert_unet_state(unet_state(kind))
     assert all(torch.equal(whole[key], value) for key, value in adapter.state.items())
 
@@ -231,26 +230,28 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_survives_saving_and_leaves_the_base_alone(tmp_path, kind):
-    channels = input_channels(kind, 4, {})
-    grounded = open_gates(add_grounding(small_unet(channels)))
+    grounded, base = grounded_unet(kind), small_unet()
     path = tmp_path / "adapter.safetensors"
-    save_adapter(path, grounded, kind, base="small", notes={"steps": 5})
+    save_adapter(path, grounded, kind, base="small", notes={"steps": 5}, original=base)
     assert [file.name for file in tmp_path.iterdir()] == ["adapter.safetensors"]
 
-    base = small_unet()
     before = {key: value.clone() for key, value in base.state_dict().items()}
     adapter = read_adapter(path)
     assert (adapter.kind, adapter.base, adapter.notes) == (kind, "small", {"steps": 5})
-    unet = apply_adapter(base, adapter, at_home=True)
+    unet = apply_adapter(base, adapter)
 
     after, wanted = unet.state_dict(), grounded.state_dict()
+    assert after.keys() == wanted.keys()
+    own = ("conv_in.weight", "conv_in.bias") if trains_first_convolution(kind) else ()
     for key, value in after.items():
-        is_new = is_grounding_key(key) or (key.startswith("conv_in.") and kind == KINDS[1])
-        assert torch.equal(value, wanted[key] if is_new else before[key]), key
-        if not is_new:
-            assert value.data_ptr() == base.state_dict()[key].data_ptr()  # one base in memory
-    assert unet.config.in_channels == channels
-    assert detect_kind(after) == kind
+        is_new = is_grounding_key(key) or key in own
+        plain = key.replace("base_", "")
+        assert torch.equal(value, wanted[key] if is_new else before[plain]), key
+        if not is_new:  # one base in memory
+            assert value.data_ptr() == base.state_dict()[plain].data_ptr(), key
+    assert unet.config.in_channels == input_channels(kind, 4, after)
+    assert detect_kind(after, kind) == kind
+    assert kind_of(unet) == kind
     assert all(torch.equal(value, before[key]) for key, value in base.state_dict().items())
     assert base.config.in_channels == 4
 
