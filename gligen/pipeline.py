@@ -286,11 +286,13 @@ class GligenPipeline(
             add_ons=add_ons or AddOns(),
         )
         step = None
-        for step in run_steps(components, run):
-            yield step
-        assert step is not None, "every run has a step"
-        images = finish(components, step.latents, hole)
-        self.maybe_free_model_hooks()
+        try:
+            for step in run_steps(components, run):
+                yield step
+            assert step is not None, "every run has a step"
+            images, _ = self._finish(components, step.latents, hole)
+        finally:
+            self.maybe_free_model_hooks()
         yield Result(
             images=images,
             seeds=seeds,
@@ -482,12 +484,27 @@ class GligenPipeline(
             ),
         )
         self._guidance_scale, self._interrupt = guidance_scale, False
-        final = drive(self, components, run, callbacks)
-        images, flagged = self._output(components, final, hole, output_type)
-        self.maybe_free_model_hooks()
+        images: Any
+        flagged = None
+        try:
+            images = drive(self, components, run, callbacks)
+            if output_type != "latent":
+                finished, flagged = self._finish(components, images, hole)
+                images = in_form(components, finished, output_type)
+        finally:
+            self.maybe_free_model_hooks()
         if not return_dict:
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
+
+    def _finish(
+        self, components: Components, latents: Tensor, hole: Hole | None
+    ) -> tuple[list[Image.Image], list[bool] | None]:
+        """Return the finished pictures, and the safety checker's verdicts where there is one."""
+        images = finish(components, latents, hole)
+        if self.safety_checker is None:
+            return images, None
+        return check_safety(components, images, self.safety_checker, self.feature_extractor)
 
     @torch.no_grad()
     def encode_prompt(
@@ -549,16 +566,3 @@ class GligenPipeline(
     def to_json_file(self, json_file_path: str | os.PathLike) -> None:
         """Write the folder's index, in which diffusers finds its own pipeline for this kind."""
         write_index(json_file_path, self.to_json_string(), self.unet)
-
-    def _output(
-        self, components: Components, latents: Tensor, hole: Hole | None, output_type: str
-    ) -> tuple[Any, list[bool] | None]:
-        """Return the pictures in the asked-for form, and the safety checker's verdicts."""
-        if output_type == "latent":
-            return latents, None
-        images, flagged = finish(components, latents, hole), None
-        if self.safety_checker is not None:
-            images, flagged = check_safety(
-                components, images, self.safety_checker, self.feature_extractor
-            )
-        return in_form(components, images, output_type), flagged

@@ -23,6 +23,7 @@ from gligen.kinds import KINDS, kind_named
 from gligen.layout import Layout, Region
 from gligen.person import JOINTS, Person
 from gligen.pipeline import GligenPipeline
+from gligen.request import Request
 from tests.conftest import small_pipeline, small_unet
 
 # One of each modality and task, where every kind would tell nothing more.
@@ -485,6 +486,49 @@ def test_sequentially_offloaded_weights_make_the_same_picture_twice(kind):
         assert torch.equal(call(pipeline), expected)
 
 
+@pytest.mark.parametrize("how", ["stopped", "failed", "finished"])
+def test_offloaded_models_go_back_after_any_run(how):
+    pipeline = small_pipeline()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    freed = []
+    pipeline.maybe_free_model_hooks = lambda: freed.append(how)
+
+    def fail(*_):
+        raise RuntimeError("stop here")
+
+    if how == "failed":
+        with pytest.raises(RuntimeError, match="stop here"):
+            call(pipeline, callback_on_step_end=fail)
+    else:
+        steps = pipeline.stream(Request("a dog", num_inference_steps=2))
+        next(steps)
+        steps.close() if how == "stopped" else list(steps)
+    assert freed == [how]
+
+
+@pytest.mark.parametrize("kind", SOME)
+@pytest.mark.parametrize("level", ["leaf_level", "block_level"])
+def test_weights_offloaded_in_groups_make_the_same_picture(kind, level):
+    pipeline = small_pipeline(kind)
+    expected = call(pipeline)
+    blocks = {"num_blocks_per_group": 1} if level == "block_level" else {}
+    pipeline.enable_group_offload(torch.device("cpu"), offload_type=level, **blocks)
+    for _ in range(2):
+        assert torch.equal(call(pipeline), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_stored_in_fewer_bits_than_they_are_computed_with(kind):
+    pipeline = small_pipeline(kind)
+    expected = call(pipeline, guidance_scale=2.0)
+    pipeline.unet.enable_layerwise_casting(
+        storage_dtype=torch.bfloat16, compute_dtype=torch.float32
+    )
+    found = call(pipeline, guidance_scale=2.0)
+    assert found.dtype == torch.float32
+    assert 0 < difference(found, expected) <= 0.1
+
+
 @pytest.mark.parametrize("kind", SOME)
 def test_sliced_attention_changes_nothing_to_speak_of(kind):
     pipeline = small_pipeline(kind)
@@ -661,3 +705,7 @@ def test_the_safety_checker_blackens_and_tells(built):
     assert result.nsfw_content_detected == [False, True]
     assert np.asarray(result.images[0]).any()
     assert not np.asarray(result.images[1]).any()
+    request = Request("a dog", layout_for(pipeline.kind), num_images=2, num_inference_steps=2)
+    first, second = pipeline.generate(request).images
+    assert np.asarray(first).any()
+    assert not np.asarray(second).any()

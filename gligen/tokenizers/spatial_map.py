@@ -130,6 +130,7 @@ class MapDownsampler(nn.Module):
     ) -> Float[Tensor, "B E h w"]:
         """Return the further channels at `size` (height, width) of the latents.
 
+        The map comes in the dtype that the UNet computes in, which its weights need not be kept in.
         The original fixes the size that the map is resized to, 256 or 64 pixels, for latents of
         64 x 64; at that size the two agree, and at others this one follows the latents.
         """
@@ -138,6 +139,5 @@ class MapDownsampler(nn.Module):
         mode = "nearest" if self.in_channels > 3 else "bicubic"
         if self.layers is None:
             return F.interpolate(image, size, mode=mode)
-        dtype = next(self.layers.parameters()).dtype
         target = (4 * size[0], 4 * size[1])
-        return self.layers(F.interpolate(image.to(dtype), target, mode=mode))
+        return self.layers(F.interpolate(image, target, mode=mode))
