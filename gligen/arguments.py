@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from gligen.data.command import add_data
 from gligen.kinds import KINDS
+from gligen.training.command import add_train
 
 BAD_INPUT = 2  # exit code
 
@@ -115,6 +116,7 @@ def build_parser() -> Parser:
     )
     _add_conversion(convert)
 
+    add_train(commands)
     add_data(commands)
 
     info = commands.add_parser(

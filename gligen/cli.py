@@ -1,4 +1,4 @@
-"""The command line: `python -m gligen generate|inpaint|convert|data|info`.
+"""The command line: `python -m gligen generate|inpaint|convert|train|data|info`.
 
 Bad input ends with one sentence on stderr and exit code 2; anything else that goes wrong is a
 defect and shows its traceback. What needs torch is imported when a command runs, so that --help
@@ -23,6 +23,7 @@ from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.metadata import save_png
 from gligen.subject import choose_kind, read_layout
+from gligen.training.command import run_train
 
 if TYPE_CHECKING:
     from gligen.request import Request, Result
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         if options.command == "data":
             return _data(options)
-        {"info": _info, "convert": _convert}.get(options.command, _paint)(options)
+        commands = {"info": _info, "convert": _convert, "train": _train}
+        commands.get(options.command, _paint)(options)
     except BadInputError as error:
         complain(str(error))
         return BAD_INPUT
@@ -190,6 +192,12 @@ def _convert(options: argparse.Namespace) -> None:
         written = convert(conversion, lambda sentence: print(sentence, file=sys.stderr, flush=True))
     for path in written:
         print(path)
+
+
+def _train(options: argparse.Namespace) -> None:
+    with _refusing_bad_input():
+        _quiet_libraries()
+        run_train(options)
 
 
 def _data(options: argparse.Namespace) -> int:

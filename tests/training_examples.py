@@ -9,9 +9,10 @@ from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.person import Person
 from gligen.pipeline import GligenPipeline
+from gligen.request import Request
 from gligen.training.examples import Example
 from tests.conftest import small_pipeline, small_unet
-from tests.test_grounding import map_of, picture
+from tests.test_grounding import layout_for, map_of, picture
 
 CAPTIONS = ("a dog", "a sun and a cat", "a field", "")
 
@@ -35,6 +36,12 @@ class RandomExamples:
             latents=torch.from_numpy(own.standard_normal((4, 8, 8), np.float32)),
             hole=own.random((8, 8)) < 0.5 if self.kind.is_inpainting else None,
         )
+
+    def requests(self, seed: int) -> list[Request]:
+        return [
+            Request("a dog", layout_for(self.kind.name), num_inference_steps=1, seed=seed)
+            for _ in range(2)
+        ]
 
     def _layout(self, index: int, rng: np.random.Generator) -> Layout:
         if self.kind.modality == "keypoint":

@@ -7,7 +7,7 @@ it was interrupted.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -38,16 +38,15 @@ _FREE = ("num_workers", "save_every_seconds", "sample_every_steps", "log", "accu
 
 def train_adapter(
     settings: TrainingSettings,
-    source: ExampleSource,
-    samples: Sequence[Request] = (),
+    open_source: Callable[[TrainingSettings, int, int], ExampleSource],
     device: str | None = None,
 ) -> Path:
     """Train until the last step, going on where the output folder left off.
 
     Args:
         settings: all that decides the outcome.
-        source: of the examples.
-        samples: what to paint now and then, to see how far it is.
+        open_source: called with the settings, the side of the pictures and the pixels of a latent;
+            see `gligen.training.sources`.
         device: "cpu" to stay there where there is a GPU; None: as accelerate chooses.
 
     Returns:
@@ -70,7 +69,9 @@ def train_adapter(
     if settings.log == "tensorboard":
         accelerator.init_trackers("tensorboard")
     pipeline = prepare_model(settings, accelerator.device)
-    training = _Training(accelerator, pipeline, settings, samples)
+    size = settings.image_size or pipeline.image_size[0]
+    source = open_source(settings, size, pipeline.vae_scale_factor)
+    training = _Training(accelerator, pipeline, settings, source.requests(settings.seed))
     first_step = training.restore(folder)
     before = fingerprints(pipeline.unet, frozen=True)
 

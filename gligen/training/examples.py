@@ -7,7 +7,7 @@ number of processes sees what one would.
 Shapes: c latent channels, latents [c, h, w], pictures [3, H, W].
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gligen.kinds import TEXT_IMAGE_BOX, kind_named
 from gligen.layout import Layout, Region
+from gligen.request import Request
 from gligen.training.settings import TrainingSettings
 
 
@@ -48,6 +49,10 @@ class ExampleSource(Protocol):
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Return a picture, cropped, flipped and captioned at random."""
+        ...
+
+    def requests(self, seed: int) -> Sequence[Request]:
+        """Return what to paint now and then, to see how far the training is."""
         ...
 
 
