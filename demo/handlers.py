@@ -10,7 +10,7 @@ from typing import Literal
 from PIL import Image
 
 from demo.components.canvas import Drawing
-from demo.service import FLAGS, ModelCard, PictureService
+from demo.service import ModelCard, PictureService
 from gligen.images import contact_sheet, open_picture
 from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
@@ -96,7 +96,7 @@ def choose_kind(card: ModelCard, task: str, layout: Layout) -> str:
     if has_pictures and not card.has(pictures):
         raise ValueError(
             "Reference pictures and a style picture need the model for them, which is not loaded; "
-            f"start the app with {FLAGS[pictures]}, or remove the pictures."
+            f"start the app with {card.way_to(pictures)}, or remove the pictures."
         )
     if has_pictures or (card.has(pictures) and not card.has(words)):
         return pictures
@@ -125,7 +125,7 @@ def check_loaded(card: ModelCard, kind: str) -> None:
     """
     if not card.has(kind):
         raise ValueError(
-            f"The model of kind {kind} is not loaded; start the app with {FLAGS[kind]}."
+            f"The model of kind {kind} is not loaded; start the app with {card.way_to(kind)}."
         )
 
 

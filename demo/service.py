@@ -34,10 +34,15 @@ class ModelCard:
     )  # kind -> width, height
     notes: tuple[str, ...] = ()  # further sentences for the page
     taus: Mapping[str, float] = field(default_factory=dict)  # by kind, where not the usual one
+    lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""
         return kind in self.image_sizes
+
+    def way_to(self, kind: str) -> str:
+        """Return the flags that load a kind: another model's where this one does not hold it."""
+        return f"--model official {FLAGS[kind]}" if kind in self.lacking else FLAGS[kind]
 
     def tau(self, kind: str) -> float:
         """Return the share of the steps that follow the grounding unless a person says another."""

@@ -57,6 +57,7 @@ def load_service(flags: Flags) -> LocalService:
         device=str(device),
         image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
         notes=tuple(_notes(flags, pipelines)),
+        lacking=frozenset(_lacking(choice.source, flags, pipelines)),
         # This model keeps to its grounding better when it acts in every step.
         taus=dict.fromkeys(pipelines, 1.0) if choice.source == EMBEDDED else {},
     )
@@ -100,6 +101,15 @@ def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
         projection=flags.projection,
     )
     return {kind: pipe for kind, pipe in found.items() if flags.load.get(kind) is not False}
+
+
+def _lacking(source: str, flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
+    """Return the kinds that were not refused and still are not there."""
+    if source == OFFICIAL:
+        return []
+    return [
+        kind for kind, said in flags.load.items() if said is not False and kind not in pipelines
+    ]
 
 
 def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:

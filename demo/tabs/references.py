@@ -10,7 +10,7 @@ from gradio.components import Component
 from demo.components.canvas import Drawing
 from demo.components.picture import PictureField
 from demo.components.pictures import open_reference
-from demo.service import FLAGS, ModelCard
+from demo.service import ModelCard
 
 STYLE_BOX_CHOICES = [
     ("as in the authors' script (0, 1, 0, 1)", "official"),
@@ -43,7 +43,7 @@ def build_references(kind: str, card: ModelCard, name: str) -> References:
     is_loaded = card.has(kind)
     if not is_loaded:
         gr.Markdown(
-            f"Reference pictures for boxes and a style picture need the flag `{FLAGS[kind]}`.",
+            f"Reference pictures for boxes and a style picture need `{card.way_to(kind)}`.",
             elem_classes="small-print",
         )
     with gr.Column(visible=is_loaded, elem_classes="pictures"):

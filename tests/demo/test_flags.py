@@ -174,3 +174,14 @@ def test_a_kind_that_the_model_does_not_hold_is_said():
     notes = startup._notes(parse_flags(["--load-keypoint", "True"]), {GENERATION: None})
     assert len(notes) == 1
     assert "keypoint" in notes[0]
+
+
+def test_a_model_that_lacks_a_kind_sends_to_the_official_ones():
+    flags = parse_flags(["--load-hed", "False"])
+    lacking = startup._lacking("embedded", flags, {GENERATION: None})
+    assert "canny" in lacking
+    assert not {"hed", GENERATION} & set(lacking)
+    assert startup._lacking("official", flags, {GENERATION: None}) == []
+    card = ModelCard("embedded", "", "cpu", lacking=frozenset(lacking))
+    assert card.way_to("canny") == "--model official --load-canny True"
+    assert card.way_to("hed") == "--load-hed True"
