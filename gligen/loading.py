@@ -6,7 +6,7 @@ all kinds of one source share in memory, and the new layers of its kind. What is
 `gligen.hub`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -102,17 +102,18 @@ def load_pipelines(
     name = str(source) if base is None else f"{source} on {base}"
     if source == OFFICIAL:
         wanted = wanted or KINDS[:2]
-        places, base = _released_places(wanted, base)
+        asked = _released(wanted)
+        base = base or _released_base(asked)
     else:
-        places = [locate(source)]
+        asked = {locate(source): wanted}
     original = None if trained_on is None else read_original(locate(trained_on))
-    home_place = places[0] if base is None else locate(base)
+    home_place = next(iter(asked)) if base is None else locate(base)
     if home_place.is_file() and (alone := read_first_weights(home_place)) is not None:
-        original, home_place = alone, places[0]
+        original, home_place = alone, next(iter(asked))
 
-    sources = [read_source(place, wanted) for place in dict.fromkeys(places)]
-    home = next((s for s in sources if s.place == home_place), None) or read_source(home_place, ())
-    adapters = {kind: (a, s is home) for s in sources for kind, a in s.adapters.items()}
+    read = {place: read_source(place, hints) for place, hints in asked.items()}
+    home = read.get(home_place) or read_source(home_place, ())
+    adapters = {kind: (a, s is home) for s in read.values() for kind, a in s.adapters.items()}
     found = tuple(kind for kind in KINDS if kind in adapters)
     if home.model is None:
         raise ValueError(_ask_for_whole_base(home))
@@ -120,29 +121,48 @@ def load_pipelines(
 
     parts = build_parts(home.place, home.model, dtype, device, tokenizer)
     plain = with_first(parts.base, [adapter for adapter, _ in adapters.values()], original)
-    unets = {}
+    matrix = None if projection is None else locate(projection)
+    eyes = Eyes((home, *read.values()), device, dtype, matrix)
+    pipelines = {}
     for kind in wanted or found:
         adapter, at_home = adapters[kind]
         config, state = put_on(plain, adapter, original, at_home=at_home)
         if kind_named(kind).modality == MAP and BASE_FIRST[0] not in state:
             raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
-        unets[kind] = build_grounded(config, state, kind)
-    matrix = None if projection is None else locate(projection)
-    eyes = Eyes((home, *sources), device, dtype, matrix)
-    return {
-        kind: _pipeline(parts, unet, name, eyes.for_kind(kind, adapters[kind][0]))
-        for kind, unet in unets.items()
-    }
+        unet = build_grounded(config, state, kind)
+        pipelines[kind] = _pipeline(parts, unet, name, eyes.for_kind(kind, adapter))
+    return pipelines
 
 
-def _released_places(
-    kinds: Sequence[str], base: str | Path | None
-) -> tuple[list[Path], str | Path | None]:
-    """Return where the released models are, and the base for those that come without its parts."""
-    released = [released_model(kind) for kind in kinds]
-    if base is None and any(model.diffusers_id is None for model in released):
-        base = released[0].base_id
-    return [fetch_model(model.diffusers_id or model.official_id) for model in released], base
+def _released(kinds: Sequence[str]) -> dict[Path, tuple[str, ...]]:
+    """Return where the released models are, each with the kinds to take from there.
+
+    They are diffusers folders, or else the authors' own files.
+    """
+    places: dict[Path, tuple[str, ...]] = {}
+    for kind in kinds:
+        model = released_model(kind)
+        names = [name for name in (model.diffusers_id, model.official_id) if name is not None]
+        place = _first_to_be_had(names)
+        places[place] = (*places.get(place, ()), kind)
+    return places
+
+
+def _first_to_be_had(names: Sequence[str]) -> Path:
+    for name in names[:-1]:
+        try:
+            return fetch_model(name)
+        except ValueError:
+            continue  # the last one's refusal is the one that is told
+    return fetch_model(names[-1])
+
+
+def _released_base(places: Mapping[Path, Sequence[str]]) -> str | None:
+    """Return the base for map kinds, whose files lack its first convolution."""
+    for place, kinds in places.items():
+        if place.is_file() and any(kind_named(kind).modality == MAP for kind in kinds):
+            return released_model(kinds[0]).base_id
+    return None
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

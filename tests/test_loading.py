@@ -8,17 +8,27 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionGLIGENPipeline
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gligen import hub, loading
+from gligen.building import build_unet
 from gligen.checkpoints import save_adapter
-from gligen.kinds import KINDS
-from gligen.layout import Layout
+from gligen.kinds import KINDS, MAP, kind_named
+from gligen.layout import Layout, Region
 from gligen.loading import choose_device, choose_dtype, load_pipeline, load_pipelines
+from gligen.pipeline import GligenPipeline
 from gligen.released import ReleasedModel, released_model
 from gligen.request import Request
-from tests.conftest import GOLDEN, small_pipeline, small_tokenizer
-from tests.model_files import adapter_state, official, save_base_folder
+from gligen.unet import is_grounding_key
+from tests.conftest import GOLDEN, small_image_encoder, small_pipeline, small_tokenizer
+from tests.model_files import (
+    adapter_state,
+    first_convolution,
+    official,
+    plain_base,
+    save_base_folder,
+)
 
 TEXT_KINDS = GENERATION, INPAINTING = KINDS[:2]
 REQUEST = Request(
@@ -174,6 +184,238 @@ def test_configs_agree_with_the_released_weights(kind):
         assert released.slots == model["position_net.pos_embedding"][1]
     assert (released.image_encoder_id is not None) == ("text_image" in kind)
     assert isinstance(released, ReleasedModel)
+
+
+def test_what_is_no_folder_on_the_hub_comes_from_the_authors_file(base, tmp_path, monkeypatch):
+    asked = []
+    torch.save(official("keypoint"), tmp_path / "keypoint.bin")
+    small_tokenizer().save_pretrained(tmp_path / "tokenizer")
+
+    def fetch(name):
+        asked.append(name)
+        if name == released_model("keypoint").official_id:
+            return tmp_path / "keypoint.bin"
+        raise ValueError(f"{name} cannot be had.")
+
+    monkeypatch.setattr(loading, "fetch_model", fetch)
+    options = {"device": "cpu", "tokenizer": tmp_path / "tokenizer"}
+    assert list(load_pipelines("official", ["keypoint"], **options)) == ["keypoint"]
+    with pytest.raises(ValueError, match="gligen/gligen-generation-text-box cannot be had"):
+        load_pipelines("official", [GENERATION], **options)
+    assert asked[1:] == [
+        released_model(GENERATION).diffusers_id,
+        released_model(GENERATION).official_id,
+    ]
+
+
+# ---------------------------------------------------------------- every kind
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """Return a folder with a plain base, its first convolution, a tokenizer, ten checkpoints."""
+    folder = tmp_path_factory.mktemp("shelf")
+    save_file(plain_base(), folder / "base.safetensors")
+    torch.save(first_convolution(), folder / "SD_input_conv_weight_bias.pth")
+    small_tokenizer().save_pretrained(folder / "tokenizer")
+    for kind in KINDS:
+        torch.save(official(kind), folder / f"{kind}.bin")
+    return folder
+
+
+def same_weights(one, other):
+    first, second = one.unet.state_dict(), other.unet.state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpoints_and_pruned_adapters_of_every_kind_give_one_model(shelf, tmp_path, kind):
+    options = {"device": "cpu", "tokenizer": shelf / "tokenizer"}
+    base, first = shelf / "base.safetensors", shelf / "SD_input_conv_weight_bias.pth"
+    whole = load_pipeline(shelf / f"{kind}.bin", kind, base=base, **options)
+    assert whole.kind == kind
+    save_file(adapter_state(kind), tmp_path / "pruned")
+    pruned = load_pipeline(tmp_path / "pruned", kind, base=base, trained_on=first, **options)
+    same_weights(pruned, whole)
+    alone = load_pipeline(shelf / f"{kind}.bin", kind, base=first, **options)
+    same_weights(alone, whole)
+    named = load_pipeline(shelf / f"{kind}.bin", kind, trained_on=base, **options)
+    same_weights(named, whole)
+
+
+@pytest.mark.parametrize("kind", ["hed", "canny", "depth", "normal", "semantic"])
+def test_maps_ask_for_the_first_convolution_of_the_base(shelf, kind):
+    options = {"device": "cpu", "tokenizer": shelf / "tokenizer"}
+    with pytest.raises(ValueError, match=r"SD_input_conv_weight_bias\.pth.*--base"):
+        load_pipeline(shelf / f"{kind}.bin", kind, **options)
+
+
+def test_canny_or_depth_is_asked_for(shelf):
+    with pytest.raises(ValueError, match="--kind canny or --kind depth"):
+        load_pipeline(shelf / "canny.bin", base=shelf / "base.safetensors", device="cpu")
+
+
+def test_a_first_convolution_is_no_model(shelf):
+    with pytest.raises(ValueError, match="the first convolution of a base alone"):
+        load_pipeline(shelf / "SD_input_conv_weight_bias.pth", device="cpu")
+    with pytest.raises(ValueError, match="not that of a plain base"):
+        load_pipeline(
+            shelf / "hed.bin",
+            base=shelf / "base.safetensors",
+            trained_on=shelf / "inpainting_text_box.bin",
+            device="cpu",
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_in_a_folder_of_its_base(tmp_path, kind):
+    """An adapter of a small model, on the base of that model, paints what the model paints."""
+    whole = small_pipeline(kind)
+    plain = small_pipeline("keypoint")
+    frozen = {
+        key: value
+        for key, value in whole.unet.state_dict().items()
+        if not is_grounding_key(key) and "conv_in" not in key
+    }
+    plain.unet.load_state_dict(frozen, strict=False)
+    base = {k: v for k, v in plain.unet.state_dict().items() if not is_grounding_key(k)}
+    unet = build_unet({**plain.unet.config, "attention_type": "default"}, base)
+    GligenPipeline(
+        plain.vae, plain.text_encoder, plain.tokenizer, unet, plain.scheduler
+    ).save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "adapters").mkdir()
+    save_adapter(tmp_path / "model" / "adapters" / "x.safetensors", whole.unet, kind)
+    loaded = load_pipelines(tmp_path / "model", device="cpu")
+    assert list(loaded) == [kind]
+    if kind_named(kind).modality != MAP:  # whose base convolution is that of another draw here
+        same_weights(loaded[kind], whole)
+    assert loaded[kind].kind == kind
+
+
+def test_pictures_are_read_by_the_folders_own_encoder(tmp_path):
+    kind = "generation_text_image_box"
+    whole = small_pipeline(kind)
+    whole.save_pretrained(tmp_path / "model")
+    loaded = load_pipeline(tmp_path / "model", device="cpu")
+    picture = Image.new("RGB", (40, 30), "red")
+    layout = Layout((Region("a dog", (0.1, 0.1, 0.6, 0.8), picture),))
+    request = Request("a dog", layout, num_inference_steps=2, seed=1)
+    assert np.array_equal(pixels(loaded, request), pixels(whole, request))
+    found = loaded.image_project.project.weight
+    assert torch.equal(found, whole.image_project.project.weight)
+
+
+def test_the_authors_matrix_is_read_beside_a_checkpoint(shelf, tmp_path, monkeypatch):
+    """CLIP is published whole, in one file; its reading half stays there."""
+    clip = tmp_path / "clip"
+    encoder = small_image_encoder()
+    encoder.save_pretrained(clip)
+    config = {"vision_config": encoder.config.to_dict(), "projection_dim": 32}
+    (clip / "config.json").write_text(json.dumps(config))
+    state = load_file(clip / "model.safetensors")
+    extra = {"logit_scale": torch.ones(()), "text_model.final_layer_norm.bias": torch.ones(3)}
+    save_file(state | extra, clip / "model.safetensors")
+    monkeypatch.setattr("gligen.vision.fetch_image_encoder", lambda name: clip)
+    matrix = torch.randn(64, 64)
+    torch.save(matrix, tmp_path / "projection_matrix")
+    loaded = load_pipeline(
+        shelf / "generation_text_image_box.bin",
+        tokenizer=shelf / "tokenizer",
+        projection=tmp_path / "projection_matrix",
+        device="cpu",
+    )
+    assert torch.equal(loaded.image_project.project.weight, matrix.T)
+    assert torch.equal(
+        loaded.image_encoder.visual_projection.weight, encoder.visual_projection.weight
+    )
+
+
+def test_without_the_matrix_phrases_alone_are_read(shelf):
+    loaded = load_pipeline(
+        shelf / "generation_text_image_box.bin", tokenizer=shelf / "tokenizer", device="cpu"
+    )
+    assert loaded.image_project is None
+    with pytest.warns(UserWarning, match="Reference pictures cannot be read"):
+        load_pipeline(
+            shelf / "generation_text_image_box.bin",
+            tokenizer=shelf / "tokenizer",
+            projection=_matrix_in(shelf),
+            device="cpu",
+        )
+
+
+def _matrix_in(folder: Path) -> Path:
+    torch.save(torch.eye(64), folder / "projection_matrix")
+    return folder / "projection_matrix"
+
+
+# ---------------------------------------------------------------- forms of folders
+
+
+def _shard(folder: Path, part: str, stem: str, variant: str = ""):
+    """Divide the weights of a part into two files with an index."""
+    state = load_file(folder / part / f"{stem}.safetensors")
+    (folder / part / f"{stem}.safetensors").unlink()
+    names = [f"{stem}{variant}-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    table = {key: names[position % 2] for position, key in enumerate(state)}
+    for name in names:
+        shard = {key: value for key, value in state.items() if table[key] == name}
+        save_file(shard, folder / part / name, {"format": "pt"})
+    index = folder / part / f"{stem}.safetensors.index{variant}.json"
+    index.write_text(json.dumps({"weight_map": table}))
+
+
+def _as_pickle(folder: Path, part: str, stem: str, new: str):
+    path = folder / part / f"{stem}.safetensors"
+    torch.save(load_file(path), folder / part / new)
+    path.unlink()
+
+
+def _as_once_named(folder: Path):
+    """Give the weights the names that old libraries wrote."""
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    state = load_file(path)
+    for new, name in old.items():
+        state = {k.replace(f".{new}.", f".{name}."): v for k, v in state.items()}
+    save_file(state, path)
+    path = folder / "text_encoder" / "model.safetensors"
+    state = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in load_file(path).items()}
+    state["text_model.embeddings.position_ids"] = torch.arange(24)[None]
+    save_file(state, path)
+
+
+FOLDERS = {
+    "sharded": lambda f: _shard(f, "unet", "diffusion_pytorch_model"),
+    "sharded variant": lambda f: _shard(f, "unet", "diffusion_pytorch_model", ".fp16"),
+    "pickles": lambda f: _as_pickle(
+        f, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model.bin"
+    ),
+    "old transformers": lambda f: _as_pickle(f, "text_encoder", "model", "pytorch_model.bin"),
+    "old names": _as_once_named,
+}
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_folders_in_every_form_paint_the_same(base, tmp_path, form):
+    folder = tmp_path / "copy"
+    shutil.copytree(base[0], folder)
+    FOLDERS[form](folder)
+    loaded = load_pipeline(folder, device="cpu")
+    assert np.array_equal(pixels(loaded), pixels(base[1]))
+
+
+def test_an_index_does_not_lead_out_of_its_folder(base, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(base[0], folder)
+    _shard(folder, "unet", "diffusion_pytorch_model")
+    index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    table = json.loads(index.read_text())["weight_map"]
+    key = next(iter(table))
+    index.write_text(json.dumps({"weight_map": table | {key: "../vae/x.safetensors"}}))
+    with pytest.raises(ValueError, match=r"names '\.\./vae/x\.safetensors', which is not beside"):
+        load_pipeline(folder, device="cpu")
 
 
 # ---------------------------------------------------------------- refusals
