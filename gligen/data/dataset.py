@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from gligen.data.detection import detect
 from gligen.data.index import Index, key_of, read_index, write_index
+from gligen.data.lists import Entry, is_list, read_list
 from gligen.data.report import Report
 from gligen.data.samples import Sample
 from gligen.kinds import KEYPOINT, MAP, kind_named
@@ -26,9 +27,9 @@ class Dataset:
     Plain data that any number of worker processes can have a copy of.
     """
 
-    index: Index
-    form: str  # of the data: lines, coco, flickr or tsv
-    positions: Int64[np.ndarray, " samples"]  # of the samples in the index
+    parts: tuple[Index, ...]
+    form: str  # of the data: lines, coco, flickr or tsv, several with commas
+    positions: Int64[np.ndarray, "samples 2"]  # of each sample: the part, and the place in it
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -43,7 +44,8 @@ class Dataset:
         count = len(self)
         if not -count <= number < count:
             raise IndexError(f"There is no sample {number}; the dataset has {count}.")
-        return self.index.read(int(self.positions[number]))
+        part, place = self.positions[number].tolist()
+        return self.parts[part].read(place)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[number] for number in range(len(self)))
@@ -51,7 +53,10 @@ class Dataset:
     @property
     def report(self) -> Report:
         """What was wrong with the data; a copy. `gligen.data.checking` also opens the pictures."""
-        return self.index.report.copy()
+        report = Report()
+        for part in self.parts:
+            report.include(part.report)
+        return report
 
     def for_kind(self, kind: str) -> "Dataset":
         """Return the samples that a model of a kind can be trained on.
@@ -63,7 +68,11 @@ class Dataset:
         """
         modality = kind_named(kind).modality
         column = {KEYPOINT: _PERSONS, MAP: _MAPS}.get(modality, _REGIONS)
-        kept = self.positions[self.index.content[self.positions, column] > 0]
+        has_it = np.zeros(len(self), bool)
+        for number, part in enumerate(self.parts):
+            of_part = self.positions[:, 0] == number
+            has_it[of_part] = part.content[self.positions[of_part, 1], column] > 0
+        kept = self.positions[has_it]
         if not len(kept):
             needed = ("regions", "persons", "a map")[column]
             raise ValueError(
@@ -90,7 +99,8 @@ def open_dataset(
     Args:
         path: a folder or file: COCO (a folder with `annotations/`, or one or several JSON files),
             Flickr30k Entities (a folder with `Sentences/`), `.jsonl`, or the original's TSV;
-            several files of one form are joined. See `docs/data.md`.
+            several files of one form are joined. Or a `.yaml` file that lists datasets to train on
+            together (`gligen.data.lists`). See `docs/data.md`.
         images: folder of the pictures; default: where that form usually has them.
         maps: folder of the maps; default: as the annotations say.
         split: which part, where a folder holds several, as in instances_train2017.json.
@@ -101,11 +111,34 @@ def open_dataset(
         ValueError: nothing readable is there, or the pictures are not; one sentence says what and
             where. What is wrong with single samples is in the dataset's report instead.
     """
-    paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
-    folders = [None if folder is None else _folder(Path(folder)) for folder in (images, maps)]
-    source = detect([Path(part) for part in paths], folders[0], folders[1], split, ignored_label)
-    key = key_of(source.name, source.files, (*folders, split, ignored_label))
-    place = (_user_cache() if cache is None else Path(cache)) / f"{source.name}-{key}.index"
+    paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(part) for part in path]
+    place = _user_cache() if cache is None else Path(cache)
+    options = (images, maps, split, ignored_label)
+    if not is_list(paths):
+        folders = [None if folder is None else Path(folder) for folder in (images, maps)]
+        opened = [_open(Entry(tuple(paths), folders[0], folders[1], split, ignored_label), place)]
+    elif any(option is not None for option in options):
+        raise ValueError(f"'{paths[0]}' says of each dataset where it is; write the options in it.")
+    else:
+        opened = [_open(entry, place) for entry in read_list(paths[0])]
+    positions = [
+        np.stack([np.full(len(index), part), np.arange(len(index))], axis=1)
+        for part, (_, index) in enumerate(opened)
+    ]
+    forms = dict.fromkeys(form for form, _ in opened)
+    parts = tuple(index for _, index in opened)
+    return Dataset(parts, ", ".join(forms), np.concatenate(positions).astype(np.int64))
+
+
+def _open(entry: Entry, cache: Path) -> tuple[str, Index]:
+    """Return the form of a dataset, and its index."""
+    images, maps = (
+        None if folder is None else _folder(folder) for folder in (entry.images, entry.maps)
+    )
+    paths = [entry.path] if isinstance(entry.path, Path) else entry.path
+    source = detect(paths, images, maps, entry.split, entry.ignored_label)
+    key = key_of(source.name, source.files, (images, maps, entry.split, entry.ignored_label))
+    place = cache / f"{source.name}-{key}.index"
     index = read_index(place)
     if index is None or not _has_pictures(index):
         report = Report()
@@ -113,7 +146,7 @@ def open_dataset(
     if not len(index):
         lines = " ".join(" ".join(index.report.lines()).split())
         raise ValueError(f"No sample of '{paths[0]}' can be used: {lines}")
-    return Dataset(index, source.name, np.arange(len(index), dtype=np.int64))
+    return source.name, index
 
 
 def _has_pictures(index: Index) -> bool:

@@ -99,9 +99,13 @@ class Report:
         """Return the number of cases of a level."""
         return sum(n for name, n in self.counts.items() if RULES[name].level == level)
 
-    def copy(self) -> "Report":
-        """Return a report that can be added to without changing this one."""
-        return Report.from_json(self.to_json(), self.num_examples)
+    def include(self, other: "Report") -> None:
+        """Add the samples and cases of another report."""
+        self.num_samples += other.num_samples
+        for name, count in other.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+            listed = self.examples.setdefault(name, [])
+            listed += other.examples[name][: self.num_examples - len(listed)]
 
     def lines(self) -> list[str]:
         """Return the report for people: the worst first, each rule with its examples."""

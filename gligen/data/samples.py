@@ -107,7 +107,7 @@ def _labels_of_segments(
 class Sample:
     """One picture and what is known about it."""
 
-    id: str  # unique in the dataset
+    id: str  # as the annotations say, or file and line
     picture: PictureFile
     captions: tuple[str, ...]  # any of them describes the picture; may be empty
     layout: Layout  # regions and persons; the map is a file, see `open_layout`

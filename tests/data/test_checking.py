@@ -33,14 +33,19 @@ def test_counts_go_on_where_examples_end():
         report.add("box_outsid", "a", "m")
 
 
-def test_copies_are_equal_and_apart():
-    report = Report()
-    report.add("crowd", "c", "m")
-    copy = report.copy()
-    assert copy.to_json() == report.to_json()
-    copy.add("crowd", "d", "m")
-    assert report.counts == {"crowd": 1}
-    assert len(report.examples["crowd"]) == 1
+def test_reports_are_added_up():
+    first, second = Report(num_examples=3), Report()
+    first.num_samples, second.num_samples = 2, 5
+    for number in range(2):
+        first.add("crowd", f"a:{number}", "m")
+        second.add("crowd", f"b:{number}", "m")
+    second.add("box_clipped", "c", "m")
+    first.include(second)
+    assert first.num_samples == 7
+    assert first.counts == {"crowd": 4, "box_clipped": 1}
+    assert [problem.where for problem in first.examples["crowd"]] == ["a:0", "a:1", "b:0"]
+    assert second.counts == {"crowd": 2, "box_clipped": 1}
+    assert Report.from_json(first.to_json()).to_json() == first.to_json()
 
 
 def test_every_rule_says_what_it_means():

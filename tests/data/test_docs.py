@@ -76,6 +76,12 @@ def test_tsv(folder, tmp_path):
     assert dataset[1].open_picture().size == (WIDTH, HEIGHT)
 
 
+def test_several(folder, tmp_path):
+    dataset = open_here(folder / "all.yaml", tmp_path)
+    assert dataset.form == "lines, coco, tsv"
+    assert len(dataset) == 4 + 1 + 2
+
+
 def test_the_python_example_runs(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder / "lines")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
