@@ -13,8 +13,9 @@ from gradio.utils import get_upload_folder
 from demo.calls import read_map, read_options, read_photo, read_regions
 from demo.components.canvas import Drawing
 from demo.components.pose import read_people
+from demo.describing import describe_request
 from demo.gallery import output_folder, write_gallery
-from demo.handlers import Asked, Finished, choose_kind, describe_request, follow, request_for
+from demo.handlers import Asked, Finished, choose_kind, follow, request_for
 from demo.service import KEYPOINT
 from demo.tabs.running import DEVICE_QUEUE, Workshop
 from gligen.layout import Layout

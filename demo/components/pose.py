@@ -77,7 +77,9 @@ class PoseCanvas(gr.HTML):
             value=None,
             html_template=assets.read("pose.html"),
             css_template=assets.read("pose.css"),
-            js_on_load=assets.read("pose_model.js", "pose_view.js", "pose.js"),
+            js_on_load=assets.read(
+                "pose_model.js", "pose_view.js", "pose.js", "pose_pointer.js", "pose_keys.js"
+            ),
             apply_default_css=False,
             elem_id=f"{name}-canvas",
             width=width,

@@ -136,7 +136,13 @@ def _wire_map(tab: MapsTab, workshop: Workshop) -> None:
             return {tab.preview: MapView(message=str(error), is_bad=True)}
         return {tab.map: edges, tab.preview: MapView(edges)}
 
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    quiet = {
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        # A large map takes a second and much memory; not everybody's at once.
+        "concurrency_id": "maps",
+        "concurrency_limit": 2,
+    }
     tab.map.change(show, inputs=[tab.kind, tab.map], outputs=[tab.preview], **quiet)
     tab.kind.change(
         change_kind,

@@ -10,20 +10,9 @@ import gradio as gr
 
 from demo.components.progress import Notice, NoticeLine
 from demo.components.results import ResultView
+from demo.describing import describe_request, describe_step, describe_tau, describe_wait
 from demo.gallery import output_folder, write_gallery
-from demo.handlers import (
-    Asked,
-    Finished,
-    Options,
-    Running,
-    Stopped,
-    describe_request,
-    describe_step,
-    describe_tau,
-    describe_wait,
-    follow,
-    request_for,
-)
+from demo.handlers import Asked, Finished, Options, Running, Stopped, follow, request_for
 from demo.service import PictureService
 from demo.session import StopSignals
 

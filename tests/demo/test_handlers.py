@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from demo.components.canvas import Drawing
+from demo.describing import describe_request, describe_step, describe_tau
 from demo.gallery import output_folder, write_gallery
 from demo.handlers import (
     Asked,
@@ -16,9 +17,6 @@ from demo.handlers import (
     arrange,
     build_request,
     choose_kind,
-    describe_request,
-    describe_step,
-    describe_tau,
     enlarge,
     follow,
     request_for,
