@@ -65,7 +65,9 @@ class PictureField(gr.HTML):
         """Show a picture that Python made, or nothing."""
         if value is None:
             return FieldData()
-        return FieldData(file=FileData(path=save_pil_to_cache(value, self.GRADIO_CACHE, "png")))
+        return FieldData(
+            file=FileData(path=save_pil_to_cache(value, self.GRADIO_CACHE, format="png"))
+        )
 
     def api_info(self) -> dict[str, Any]:
         """Describe the value for the list of endpoints."""

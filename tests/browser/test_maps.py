@@ -107,6 +107,7 @@ def test_edges_are_taken_of_a_photo(open_tab, service, photo, shape):
     assert kind == "canny"
     edges = np.asarray(request.layout.map.convert("L"))
     assert edges.shape == (64, 64)
+    assert set(np.unique(edges)) <= {0, 255}
     assert not edges[:, :30].any()
     assert edges[:, 34:].any()
 
