@@ -161,6 +161,18 @@ def test_offloading_knows_every_model(pipeline):
     assert max(order) < in_sequence.index("unet") < in_sequence.index("vae")
 
 
+def test_add_ons_run_under_offload_hooks(pipeline):
+    """The hooks move nothing here, from CPU to CPU, but are called in their order."""
+    add_everything(pipeline)
+    before = latents(pipeline, prompt="a <cat-toy>", **PICTURES)
+    pipeline.enable_model_cpu_offload(device="cpu")
+    assert len(pipeline._all_hooks) == 6
+    assert torch.equal(latents(pipeline, prompt="a <cat-toy>", **PICTURES), before)
+    pipeline.remove_all_hooks()
+    pipeline.unload_lora_weights()
+    assert far(latents(pipeline, prompt="a <cat-toy>", **PICTURES), before)
+
+
 def test_networks_are_saved_and_loaded_with_the_pipeline(pipeline, tmp_path):
     pipeline.controlnet = controlnet(pipeline.unet)
     pipeline.adapter = t2i_adapter()

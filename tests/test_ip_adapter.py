@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -5,10 +7,12 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from safetensors.torch import save_file
 
 from gligen.addons import AddOns
+from gligen.guidance import GuidedModel
 from gligen.ip_adapter import PictureAttention
 from gligen.layout import Layout
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
+from gligen.unet import predict
 from tests.addon_models import (
     LAYOUT,
     far,
@@ -132,6 +136,24 @@ def test_the_unconditional_half_sees_the_empty_picture(adapted):
     assert far(unguided, latents(adapted, guidance_scale=1.0))
 
 
+def test_pictures_stay_when_guidance_is_switched_off_in_a_run(adapted):
+    generator = torch.Generator().manual_seed(0)
+
+    def values(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    x, context, empty, picture = (
+        values(*shape) for shape in [(2, 4, 8, 8), (2, 5, 32), (2, 1, 4, 32), (2, 1, 4, 32)]
+    )
+    guided = GuidedModel(
+        adapted.unet, context, context, 7.5, picture_tokens=[torch.cat([empty, picture])]
+    )
+    unguided = replace(guided, negative_context=None, guidance_scale=1.0)
+    with torch.no_grad():
+        expected = predict(adapted.unet, x, 500, context, picture_tokens=[picture])
+    assert torch.equal(unguided(x, 500, 1.0), expected)
+
+
 def test_the_picture_equals_its_prepared_features(adapted):
     from gligen.ip_adapter import _clip_pixels
 
@@ -231,9 +253,7 @@ def test_what_does_not_fit_is_refused(pipeline):
     with pytest.raises(ValueError, match="no image encoder"):
         latents(pipeline, ip_adapter_image=photo())
     pipeline.ip_adapter_image_encoder = vision_model(8)
-    with pytest.raises(
-        ValueError, match="of width 24, and the image encoder.* 8;"
-    ):
+    with pytest.raises(ValueError, match="of width 24, and the image encoder.* 8;"):
         latents(pipeline, ip_adapter_image=photo())
     with pytest.raises(ValueError, match="two halves"):
         latents(pipeline, ip_adapter_image_embeds=[features()[0][:1]])
