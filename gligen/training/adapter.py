@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -128,6 +129,10 @@ class _Training:
         unet = pipeline.unet
         if settings.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
+        if accelerator.device.type == "cpu":
+            # The fused kernel's backward is slow on a CPU, and convolutions like channels last.
+            unet.set_attn_processor(AttnProcessor())
+            unet.to(memory_format=torch.channels_last)
         trained = {name: p for name, p in unet.named_parameters() if p.requires_grad}
         self.names, self.parameters = list(trained), list(trained.values())
         self.average = MovingAverage(self.parameters, settings.ema_decay)

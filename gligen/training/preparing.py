@@ -149,5 +149,6 @@ def check_frozen(before: Mapping[str, str], unet: nn.Module) -> None:
 
 
 def _digest(tensor: Tensor) -> str:
-    values = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+    plain = tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+    values = plain.flatten().view(torch.uint8).numpy()
     return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()

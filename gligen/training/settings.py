@@ -25,7 +25,7 @@ class TrainingSettings:
     """
 
     output: str  # folder of the run: state, log, samples, adapter
-    data: str  # dataset to read (gligen.data), or "world" for the synthetic one
+    data: str  # dataset to read (docs/data.md), or "world:FOLDER", a bank of the synthetic world
     kind: str = "generation_text_box"  # one of gligen.kinds.KINDS
     base: str = "embedded"  # frozen: a Stable Diffusion 1.x folder, file or hub id
     adapter: str | None = None  # to go on from; None: new layers

@@ -14,10 +14,11 @@ from gligen.images import flattened
 from gligen.kinds import MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.layout import Layout, Region
 from gligen.request import Request
-from gligen.training.examples import Example
+from gligen.training.examples import Example, ExampleSource
 from gligen.training.masks import random_hole
 from gligen.training.settings import TrainingSettings
 
+WORLD = "world:"  # what `data` begins with for a bank of the synthetic world
 NUM_SAMPLES = 8  # pictures on a sheet of samples
 
 
@@ -95,12 +96,16 @@ class FileExamples:
 
 def open_examples(
     settings: TrainingSettings, image_size: int, pixels_per_latent: int
-) -> FileExamples:
-    """Open the dataset that the settings name.
+) -> ExampleSource:
+    """Open the data that the settings name: files, or `world:FOLDER`, a bank of drawn scenes.
 
     Raises:
         ValueError: it cannot be read, or has nothing that the kind can be trained on.
     """
+    if settings.data.startswith(WORLD):
+        from gligen.training.world_examples import WorldExamples
+
+        return WorldExamples(Path(settings.data.removeprefix(WORLD)), settings)
     dataset = open_dataset(Path(settings.data)).for_kind(settings.kind)
     return FileExamples(dataset, settings, image_size, pixels_per_latent)
 
