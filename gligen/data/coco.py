@@ -74,21 +74,29 @@ class CocoSource:
             _add_regions(draft, content, identity, report)
             for annotation in content.of(KEYPOINTS, identity):
                 _add_person(draft, annotation, report)
-            self._add_map(draft, content, identity, labels)
+            self._add_map(draft, content, identity, labels, report)
             yield draft.finish()
 
     def _add_map(
-        self, draft: Draft, content: CocoFiles, identity: Any, labels: dict[Any, int]
+        self,
+        draft: Draft,
+        content: CocoFiles,
+        identity: Any,
+        labels: dict[Any, int],
+        report: Report,
     ) -> None:
         for annotation in content.of(PANOPTIC, identity):
             folder = self.maps or content.panoptic.with_suffix("")  # type: ignore[union-attr]
-            segments = tuple(
-                (segment["id"], labels[segment["category_id"]])
-                for segment in _segments(annotation)
-                if segment.get("category_id") in labels and type(segment.get("id")) is int
-            )
+            segments = []
+            for segment in _segments(annotation):
+                number, category = segment.get("id"), segment.get("category_id")
+                if _is_id(category) and category in labels and _is_colour(number):
+                    segments.append((number, labels[category]))
+                else:
+                    message = f"The segment {number!r} has the category {category!r}."
+                    report.add("segment_unknown", annotation.where, message)
             name = str(annotation.entry.get("file_name"))
-            draft.add_map(MapFile(folder / name, segments), annotation.where)
+            draft.add_map(MapFile(folder / name, tuple(segments)), annotation.where)
         if self.maps is not None and content.panoptic is None:
             image = content.images[identity]
             path = self.maps / Path(str(file_name(image.entry))).with_suffix(".png")
@@ -185,6 +193,10 @@ def _candidates(files: tuple[Path, ...]) -> list[Path]:
     root = folder.parent if folder.name == "annotations" else folder
     split = files[0].stem.rpartition("_")[2]
     return [root / split, root / "images" / split, root / "images", root, folder]
+
+
+def _is_colour(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 256**3
 
 
 def _is_id(value: Any) -> bool:

@@ -14,6 +14,7 @@ from gligen.data.samples import MapFile, PictureFile, Sample
 from gligen.layout import MAX_REGIONS, Box, Layout, Region
 from gligen.person import JOINTS, MAX_PERSONS, Person, Point
 
+_MAX_SIDE = 1 << 31
 TOLERANCE = 1.0  # pixels by which boxes and joints may overshoot
 # Shares of the picture below which an overshoot is but rounding; moved in without a word.
 _ROUNDING = 1e-6
@@ -185,8 +186,8 @@ def box_of_pixels(box: Any, size: tuple[int, int]) -> Any:
 
 
 def checked_size(width: Any, height: Any) -> tuple[int, int] | None:
-    """Return the two if they are whole numbers above 0."""
-    is_size = all(type(side) is int and side > 0 for side in (width, height))
+    """Return the two if they are whole numbers that a picture's sides can be."""
+    is_size = all(type(side) is int and 0 < side < _MAX_SIDE for side in (width, height))
     return (width, height) if is_size else None
 
 

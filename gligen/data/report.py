@@ -34,6 +34,7 @@ _TABLE = (
     Rule("box_degenerate", LOST, "a box has no width or height; the region is left out"),
     Rule("phrase_empty", LOST, "a region has no phrase; it is left out"),
     Rule("category_unknown", LOST, "a category has no entry; the region is left out"),
+    Rule("segment_unknown", LOST, "a segment has no known category; it is unlabelled in the map"),
     Rule("regions_too_many", LOST, "more regions than slots; the largest are kept"),
     Rule("persons_too_many", LOST, "more persons than slots; the largest are kept"),
     Rule("keypoints_invalid", LOST, "keypoints are not 17 joints; the person is left out"),

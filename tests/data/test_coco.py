@@ -80,7 +80,7 @@ def test_images_need_an_id_of_their_own_and_a_name(tmp_path):
 def test_sizes_that_are_not_given_are_read_from_the_picture(tmp_path):
     file = boxes_file(tmp_path, box(1, 139, 1, [0, 0, 40, 40]), box(2, 5, 1, [0, 0, 9, 9]))
     value = json.loads(file.read_text())
-    del value["images"][0]["width"]
+    value["images"][0]["width"] = 10**400
     value["images"] += [{"id": 5, "file_name": "text.jpg"}]
     (tmp_path / "text.jpg").write_text("no picture")
     dataset = open_here(write_json(file, value), tmp_path)
@@ -194,6 +194,20 @@ def test_label_maps_are_named_like_the_pictures(tmp_path):
     found = np.asarray(ignoring[0].open_layout().map)
     assert found[0, 0] == 0
     assert found[0, 1] == 7
+
+
+def test_segments_of_unknown_category_are_unlabelled(tmp_path):
+    root = write_panoptic(tmp_path)
+    file = root / "annotations" / "panoptic_val2017.json"
+    value = json.loads(file.read_text())
+    segments = value["annotations"][0]["segments_info"]
+    segments[1]["category_id"] = 77
+    segments += [segments[0] | {"id": 256**3}, segments[0] | {"category_id": []}]
+    dataset = open_here(write_json(file, value), tmp_path)
+    assert counts(dataset) == {"caption_missing": 1, "segment_unknown": 3, "category_unknown": 2}
+    assert "segment 5 has the category 77" in dataset.report.examples["segment_unknown"][0].message
+    labels = np.asarray(dataset[0].open_layout().map)
+    assert sorted(np.unique(labels).tolist()) == [0, 2]
 
 
 def test_more_categories_than_labels(tmp_path):

@@ -219,6 +219,15 @@ def test_a_picture_replaced_by_one_of_another_size_is_not_opened(folder):
         dataset[0].open_picture()
 
 
+def test_pictures_too_large_to_open_are_found_by_their_first_bytes(folder, monkeypatch):
+    monkeypatch.setattr("gligen.data.pictures.MAX_PIXELS", WIDTH * HEIGHT)
+    write_picture(folder / "b.png", size=(WIDTH, HEIGHT + 1))
+    entries = [{"image": name, "caption": "c"} for name in ("a.png", "b.png")]
+    dataset = read(folder, *entries)
+    assert len(dataset) == 1
+    assert "make it smaller" in dataset.report.examples["picture_unreadable"][0].message
+
+
 def test_names_no_file_can_have(folder):
     dataset = read(folder, {"image": "a.png"}, json.dumps({"image": "a\0.png"}))
     assert counts(dataset)["picture_unreadable"] == 1
