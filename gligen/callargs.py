@@ -12,8 +12,10 @@ from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
 from gligen.regionlists import RegionLists
 from gligen.request import Request
+from gligen.running import Generators
 
 Value = TypeVar("Value")
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
 def check_request(components: Components, request: Request) -> None:
@@ -132,6 +134,37 @@ def check_embeds(
         raise ValueError(
             f"prompt_embeds have shape {tuple(prompt_embeds.shape)} and negative_prompt_embeds "
             f"{tuple(negative_prompt_embeds.shape)}; both must have the same."
+        )
+
+
+def check_call(num_steps: int, images_each: int, output_type: str) -> None:
+    """Refuse numbers and a form of the result that no call has.
+
+    Raises:
+        ValueError: there are no steps or no pictures, or the form is unknown.
+    """
+    for name, value in (
+        ("num_inference_steps", num_steps),
+        ("num_images_per_prompt", images_each),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be a positive whole number.")
+    if output_type not in OUTPUT_TYPES:
+        raise ValueError(
+            f"There is no output_type {output_type!r}; there are {', '.join(OUTPUT_TYPES)}."
+        )
+
+
+def check_generators(generators: Generators, num_images: int) -> None:
+    """Refuse a list of generators that does not fit the pictures.
+
+    Raises:
+        ValueError: it holds neither one nor one for each picture.
+    """
+    if isinstance(generators, list) and len(generators) not in (1, num_images):
+        raise ValueError(
+            f"There are {len(generators)} generators and {num_images} pictures to make; give one, "
+            "or one for each picture."
         )
 
 

@@ -36,9 +36,9 @@ class Callbacks:
         ValueError: a name of a tensor is unknown, or the period is not a positive number.
     """
 
-    on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]] | None = None
+    on_step_end: Callable[[Any, int, Tensor, dict[str, Any]], dict[str, Any] | None] | None = None
     tensor_inputs: tuple[str, ...] = ("latents",)  # of TENSOR_INPUTS, what on_step_end is handed
-    every_few_steps: Callable[[int, Any, Tensor], None] | None = None
+    every_few_steps: Callable[[int, Tensor, Tensor], None] | None = None
     period: int = 1  # steps
 
     def __post_init__(self):
@@ -74,11 +74,12 @@ def drive(pipeline: Driven, components: Components, run: Run, callbacks: Callbac
             pipeline.num_timesteps = bar.total = step.num_steps
             bar.update()
             index, latents, change = step.index - 1, step.latents, None
+            timestep = torch.tensor(step.timestep)  # callbacks written for diffusers expect one
             if callbacks.every_few_steps is not None and index % callbacks.period == 0:
-                callbacks.every_few_steps(index, step.timestep, latents)
+                callbacks.every_few_steps(index, timestep, latents)
             if callbacks.on_step_end is not None:
                 handed = _handed(callbacks.tensor_inputs, latents, text)
-                returned = callbacks.on_step_end(pipeline, index, step.timestep, handed)
+                returned = callbacks.on_step_end(pipeline, index, timestep, handed)
                 change = _read_change(returned, pipeline.guidance_scale, text)
                 text = text.changed(change)
                 latents = latents if change.latents is None else change.latents

@@ -33,7 +33,9 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 
 from gligen.addons import AddOns, Pictures
 from gligen.callargs import (
+    check_call,
     check_embeds,
+    check_generators,
     check_request,
     read_layouts,
     read_prompts,
@@ -334,7 +336,7 @@ class GligenPipeline(
         negative_prompt_embeds: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
-        callback: Callable[[int, int, Tensor], None] | None = None,
+        callback: Callable[[int, Tensor, Tensor], None] | None = None,
         callback_steps: int = 1,
         cross_attention_kwargs: dict[str, Any] | None = None,
         clip_skip: int | None = None,
@@ -353,7 +355,7 @@ class GligenPipeline(
         guidance_rescale: float = 0.0,
         timesteps: list[int] | None = None,
         sigmas: list[float] | None = None,
-        callback_on_step_end: Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+        callback_on_step_end: Callable[[Any, int, Tensor, dict[str, Any]], dict[str, Any] | None]
         | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         control_image: Pictures | Sequence[Pictures] | None = None,
@@ -438,6 +440,7 @@ class GligenPipeline(
             callback,
             callback_steps,
         )
+        check_call(num_inference_steps, num_images_per_prompt, output_type)
         layouts = read_layouts(layout, lists)
         prompts, negatives = read_prompts(prompt, negative_prompt, prompt_embeds, len(layouts))
         check_embeds(negative_prompt, prompt_embeds, negative_prompt_embeds)
@@ -445,6 +448,7 @@ class GligenPipeline(
         if tau is None:
             tau = kind_named(components.kind).usual_tau
         layouts = spread_layouts(layouts, len(prompts))
+        check_generators(generator, len(prompts) * num_images_per_prompt)
         hole = plan_hole(
             components, gligen_inpaint_image, gligen_inpaint_mask, layouts[0], mask_feather
         )

@@ -6,6 +6,7 @@ every kind, with open gates and a layout that the kind reads.
 
 import inspect
 import json
+import re
 
 import diffusers
 import numpy as np
@@ -18,9 +19,11 @@ from diffusers.schedulers import KarrasDiffusionSchedulers
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
+from gligen.checkpoints import save_adapter
 from gligen.guidance import rescale
 from gligen.kinds import KINDS, kind_named
 from gligen.layout import Layout, Region
+from gligen.loading import load_pipeline
 from gligen.person import JOINTS, Person
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
@@ -212,6 +215,10 @@ def test_a_pipeline_without_its_parts_says_so(built):
             r"\(1, 24, 32\).*\(2, 24, 32\)",
         ),
         ({"callback_steps": 0}, "callback_steps is 0"),
+        ({"num_inference_steps": 0}, "num_inference_steps is 0"),
+        ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
+        ({"output_type": "jpeg"}, "no output_type 'jpeg'.*latent"),
+        ({"generator": [torch.Generator()] * 3}, "3 generators and 1 pictures"),
         ({"callback_on_step_end_tensor_inputs": ["noise"]}, "names 'noise'.*latents"),
         ({"timesteps": [9, 5], "sigmas": [2.0, 1.0]}, "not both"),
         ({"timesteps": [9, 5], "sampler": "plms"}, "'plms' spaces its steps itself"),
@@ -282,6 +289,7 @@ def test_a_callback_is_handed_what_it_asks_for(built, kind):
     seen = []
 
     def look(pipe, index, timestep, tensors):
+        assert 0 < timestep.item() < 1000
         seen.append((index, {name: tuple(tensor.shape) for name, tensor in tensors.items()}))
         return tensors
 
@@ -641,6 +649,23 @@ def test_a_plain_model_is_saved_as_a_plain_one(tmp_path):
     parts = {**small_pipeline().components, "unet": small_unet()}
     GligenPipeline(**parts).save_pretrained(tmp_path)
     assert type(DiffusionPipeline.from_pretrained(tmp_path)) is StableDiffusionPipeline
+
+
+@pytest.mark.parametrize("kind", ["keypoint", "canny", "semantic"])
+def test_the_way_out_of_a_refused_folder_works(built, kind, tmp_path, monkeypatch):
+    pipeline = built(kind)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="save_adapter") as error:
+        pipeline.save_pretrained("folder")
+    advised = re.search(r"gligen\.checkpoints\.(save_adapter)\((.*?)\), and", str(error.value))
+    assert advised is not None
+    assert advised[2] == f"'{kind}.safetensors', pipeline.unet, '{kind}'"
+    save_adapter(f"{kind}.safetensors", pipeline.unet, kind)
+    GligenPipeline(**{**pipeline.components, "unet": small_unet()}).save_pretrained("base")
+    again = load_pipeline(f"{kind}.safetensors", base="base", dtype="float32", device="cpu")
+    again.set_progress_bar_config(disable=True)
+    assert again.kind == kind
+    assert torch.equal(call(again), call(pipeline))
 
 
 # ---------------------------------------------------------------- other pipelines' parts
