@@ -153,6 +153,22 @@ def test_the_keyboard_does_everything(page, service):
     assert len(persons_made(page, service)) == 2
 
 
+def test_nobody_leaves_the_picture(page):
+    page.get_by_role("button", name="Add person").click()
+    before = [joint(page, i) for i in range(17)]
+    press(page, *["Shift+ArrowLeft"] * 12)
+    after = [joint(page, i) for i in range(17)]
+    assert min(x for x, _ in after) == pytest.approx(0, abs=1e-6)
+    shifts = {round(x0 - x1, 4) for (x0, _), (x1, _) in zip(before, after, strict=True)}
+    assert len(shifts) == 1
+    press(page, *["+"] * 12)
+    points = [joint(page, i) for i in range(17)]
+    assert all(-1e-6 <= value <= 1 + 1e-6 for point in points for value in point)
+    press(page, *["-"] * 60)
+    xs, ys = zip(*(joint(page, i) for i in range(17)), strict=True)
+    assert max(max(xs) - min(xs), max(ys) - min(ys)) == pytest.approx(0.05, abs=1e-3)
+
+
 def test_a_person_seen_from_behind_has_its_sides_exchanged(page):
     page.get_by_role("button", name="Add person").click()
     drag(page, CANVAS, joint(page, WRIST), (0.8, 0.2))
