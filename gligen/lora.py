@@ -24,8 +24,8 @@ LORA_TARGETS = r".*\.attn[12]\.to_(q|k|v|out\.0)"
 class LoraMixin(StableDiffusionLoraLoaderMixin):
     """Loading, scaling, fusing and unloading LoRA files, as in diffusers' pipelines.
 
-    A fused LoRA is written into the weights, so it also acts in other pipelines that share them; a
-    loaded one acts in this pipeline's UNet alone.
+    A LoRA of the UNet acts in this pipeline alone while it is loaded. Fused it is written into the
+    weights, so it also acts in other pipelines that share them, as the kinds of one base do.
     """
 
     def load_lora_weights(
@@ -87,6 +87,21 @@ class LoraMixin(StableDiffusionLoraLoaderMixin):
         """
         _check_fits(unet, state_dict)
         super().load_lora_into_unet(state_dict, network_alphas, unet, **kwargs)
+
+
+def check_no_lora(*models: nn.Module | None) -> None:
+    """Refuse to save models that carry LoRA layers: their weights then have other names.
+
+    Raises:
+        ValueError: one does.
+    """
+    for model in models:
+        if model is not None and any(hasattr(module, "lora_A") for module in model.modules()):
+            raise ValueError(
+                f"The {type(model).__name__} carries LoRA layers, and no folder could be loaded "
+                "that holds them. Call unload_lora_weights() before saving; to keep what the LoRA "
+                "does, call fuse_lora() before that."
+            )
 
 
 def _is_grounding(key: str) -> bool:

@@ -53,7 +53,7 @@ from gligen.holes import Hole, plan_hole
 from gligen.ip_adapter import GroundedIPAdapterMixin
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.lora import LoraMixin
+from gligen.lora import LoraMixin, check_no_lora
 from gligen.references import REFERENCE_NORM
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
@@ -562,9 +562,10 @@ class GligenPipeline(
             options: what else diffusers' `DiffusionPipeline.save_pretrained` takes.
 
         Raises:
-            ValueError: diffusers' folders have no form for the kind.
+            ValueError: diffusers' folders have no form for the kind, or for a loaded LoRA.
         """
         check_savable(self.unet)
+        check_no_lora(self.unet, self.text_encoder)
         super().save_pretrained(save_directory, safe_serialization, variant, **options)
 
     def to_json_file(self, json_file_path: str | os.PathLike) -> None:

@@ -2,15 +2,18 @@ import logging
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig
 from safetensors.torch import save_file
 
+from gligen.loading import load_pipelines
 from gligen.lora import LORA_TARGETS
+from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.unet import add_grounding, is_grounding_key
-from tests.addon_models import LAYOUT, far, kohya_state, latents, lora_state, near
+from tests.addon_models import LAYOUT, far, kohya_state, latents, lora_state, near, photo
 from tests.conftest import small_pipeline, small_unet
+from tests.model_files import save_base_folder
 
 SUFFIXES = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj"]
 
@@ -213,9 +216,7 @@ def test_without_peft_a_sentence_names_the_package(pipeline, monkeypatch):
         pipeline.load_lora_weights(lora_state())
 
 
-def test_an_inpainting_pipeline_takes_the_same_lora(tmp_path):
-    from tests.addon_models import photo
-
+def test_an_inpainting_pipeline_takes_the_same_lora():
     pipeline = small_pipeline("inpainting_text_box")
     options = {"gligen_inpaint_image": photo()}
     before = latents(pipeline, **options)
@@ -223,3 +224,36 @@ def test_an_inpainting_pipeline_takes_the_same_lora(tmp_path):
     assert far(latents(pipeline, **options), before)
     pipeline.unload_lora_weights()
     assert torch.equal(latents(pipeline, **options), before)
+
+
+def test_a_pipeline_is_saved_with_its_lora_fused_or_not_at_all(pipeline, tmp_path):
+    pipeline.load_lora_weights(lora_state(), adapter_name="style")
+    with pytest.raises(ValueError, match="UNet2DConditionModel carries LoRA layers"):
+        pipeline.save_pretrained(tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    loaded = latents(pipeline)
+    pipeline.fuse_lora()
+    pipeline.unload_lora_weights()
+    pipeline.save_pretrained(tmp_path / "fused")
+    again = GligenPipeline.from_pretrained(tmp_path / "fused")
+    again.set_progress_bar_config(disable=True)
+    assert near(latents(again), loaded)
+
+
+def test_a_loaded_lora_stays_in_its_pipeline_and_a_fused_one_is_in_the_shared_weights(tmp_path):
+    save_base_folder(tmp_path)
+    generation, inpainting = load_pipelines(tmp_path, device="cpu").values()
+    inpainting.set_progress_bar_config(disable=True)
+    shared = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    layers = [pipeline.unet.get_submodule(shared) for pipeline in (generation, inpainting)]
+    assert layers[0].weight.data_ptr() == layers[1].weight.data_ptr()
+    options = {"gligen_inpaint_image": photo(), "num_inference_steps": 2}
+    before = latents(inpainting, **options)
+    plain = {**generation.unet.config, "attention_type": "default"}
+    state = lora_state(unet=UNet2DConditionModel.from_config(plain))
+    generation.load_lora_weights(state, adapter_name="style")
+    assert torch.equal(latents(inpainting, **options), before)
+    generation.fuse_lora()
+    assert far(latents(inpainting, **options), before)
+    generation.unfuse_lora()
+    assert near(latents(inpainting, **options), before)
