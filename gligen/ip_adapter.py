@@ -179,13 +179,15 @@ def attach(unet: UNet2DConditionModel, states: Sequence[State]) -> None:
 
 def detach(unet: UNet2DConditionModel) -> None:
     """Take all IP-Adapters out of a UNet; it then is what it was before."""
-    processors = {
-        name: processor.plain if isinstance(processor, PictureAttention) else processor
-        for name, processor in unet.attn_processors.items()
-    }
-    if isinstance(unet.encoder_hid_proj, MultiIPAdapterImageProjection):
-        unet.encoder_hid_proj = None
-        unet.set_attn_processor(processors)
+    if not isinstance(unet.encoder_hid_proj, MultiIPAdapterImageProjection):
+        return
+    unet.encoder_hid_proj = None  # first, because some projections have processors of their own
+    unet.set_attn_processor(
+        {
+            name: processor.plain if isinstance(processor, PictureAttention) else processor
+            for name, processor in unet.attn_processors.items()
+        }
+    )
 
 
 @torch.no_grad()

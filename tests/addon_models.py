@@ -93,6 +93,63 @@ def ip_adapter_state(unet, embed_width: int = 24, tokens: int = 4) -> dict:
     return state
 
 
+def plus_state(unet, encoder_width: int = 16) -> dict:
+    """Return a random IP-Adapter Plus, which reads all patches of the picture."""
+    generator = torch.Generator().manual_seed(0)
+    inner, width = 64, unet.config.cross_attention_dim
+    shapes = {
+        "latents": (1, 3, inner),
+        "proj_in.weight": (inner, encoder_width),
+        "proj_in.bias": (inner,),
+        "proj_out.weight": (width, inner),
+        "proj_out.bias": (width,),
+        "norm_out.weight": (width,),
+        "norm_out.bias": (width,),
+    }
+    for layer in range(4):
+        for norm in ("0.norm1", "0.norm2", "1.0"):
+            shapes[f"layers.{layer}.{norm}.weight"] = (inner,)
+            shapes[f"layers.{layer}.{norm}.bias"] = (inner,)
+        shapes[f"layers.{layer}.0.to_q.weight"] = (inner, inner)
+        shapes[f"layers.{layer}.0.to_kv.weight"] = (2 * inner, inner)
+        shapes[f"layers.{layer}.0.to_out.weight"] = (inner, inner)
+        shapes[f"layers.{layer}.1.1.weight"] = (4 * inner, inner)
+        shapes[f"layers.{layer}.1.3.weight"] = (inner, 4 * inner)
+    projection = {
+        key: torch.randn(shape, generator=generator) / inner**0.5 for key, shape in shapes.items()
+    }
+    projection["norm_out.weight"] += 1
+    return {**ip_adapter_state(unet), "image_proj": projection}
+
+
+def faceid_state(unet, face_width: int = 20) -> dict:
+    """Return a random IP-Adapter for faces, which brings a LoRA for the base's attention."""
+    generator = torch.Generator().manual_seed(0)
+
+    def values(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator) / 4
+
+    state = ip_adapter_state(unet)
+    width = unet.config.cross_attention_dim
+    state["image_proj"] = {
+        "proj.0.weight": values(2 * face_width, face_width),
+        "proj.0.bias": values(2 * face_width),
+        "proj.2.weight": values(4 * width, 2 * face_width),
+        "proj.2.bias": values(4 * width),
+        "norm.weight": torch.ones(width),
+        "norm.bias": torch.zeros(width),
+    }
+    base = [n for n in unet.attn_processors if n.endswith(("attn1.processor", "attn2.processor"))]
+    for number, name in enumerate(base):
+        attention = unet.get_submodule(name.removesuffix(".processor"))
+        for part in ("to_q", "to_k", "to_v", "to_out"):
+            layer = attention.to_out[0] if part == "to_out" else getattr(attention, part)
+            rows, columns = layer.weight.shape
+            state["ip_adapter"][f"{number}.{part}_lora.down.weight"] = values(4, columns)
+            state["ip_adapter"][f"{number}.{part}_lora.up.weight"] = values(rows, 4)
+    return state
+
+
 def vision_model(embed_width: int = 24) -> CLIPVisionModelWithProjection:
     torch.manual_seed(0)
     config = CLIPVisionConfig(

@@ -8,18 +8,20 @@ from safetensors.torch import save_file
 
 from gligen.addons import AddOns
 from gligen.guidance import GuidedModel
-from gligen.ip_adapter import PictureAttention
+from gligen.ip_adapter import PictureAttention, _clip_pixels
 from gligen.layout import Layout
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.unet import predict
 from tests.addon_models import (
     LAYOUT,
+    faceid_state,
     far,
     ip_adapter_state,
     latents,
     near,
     photo,
+    plus_state,
     vision_model,
 )
 from tests.conftest import small_pipeline
@@ -155,8 +157,6 @@ def test_pictures_stay_when_guidance_is_switched_off_in_a_run(adapted):
 
 
 def test_the_picture_equals_its_prepared_features(adapted):
-    from gligen.ip_adapter import _clip_pixels
-
     with torch.no_grad():
         pixels = _clip_pixels([photo(80, 48)], 32)
         positive = adapted.ip_adapter_image_encoder(pixels).image_embeds[None]
@@ -167,8 +167,6 @@ def test_the_picture_equals_its_prepared_features(adapted):
 
 def test_pictures_are_prepared_as_by_clips_own_processor():
     from transformers import CLIPImageProcessor
-
-    from gligen.ip_adapter import _clip_pixels
 
     processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
     for picture in (photo(80, 48), photo(50, 91)):
@@ -278,3 +276,39 @@ def test_the_layers_order_is_that_of_the_files(pipeline):
     for number, layer in enumerate(layers):
         weight = pipeline.unet.attn_processors[layer].to_k_ip[0].weight
         assert torch.equal(weight, state["ip_adapter"][f"{2 * number + 1}.to_k_ip.weight"])
+
+
+def test_a_plus_adapter_reads_all_patches(pipeline):
+    before = latents(pipeline)
+    pipeline.load_ip_adapter(plus_state(pipeline.unet))
+    pipeline.ip_adapter_image_encoder = encoder = vision_model()
+    made = latents(pipeline, ip_adapter_image=photo())
+    assert far(made, before)
+    with torch.no_grad():
+        pixels = _clip_pixels([photo()], 32)
+        rows = [
+            encoder(batch, output_hidden_states=True).hidden_states[-2]
+            for batch in (torch.zeros_like(pixels), pixels)
+        ]
+    assert torch.equal(latents(pipeline, ip_adapter_image_embeds=[torch.stack(rows)]), made)
+    pipeline.unload_ip_adapter()
+    assert torch.equal(latents(pipeline), before)
+
+
+def test_a_face_adapter_brings_its_lora_to_the_base_alone(pipeline):
+    before = latents(pipeline)
+    state = faceid_state(pipeline.unet)
+    pipeline.load_ip_adapter(state)
+    assert pipeline.get_active_adapters() == ["faceid_0"]
+    layers = {n: m for n, m in pipeline.unet.named_modules() if hasattr(m, "lora_A")}
+    processors = [n for n in pipeline.unet.attn_processors if "fuser" not in n]
+    names = [name.removesuffix(".processor") for name in processors]
+    assert len(layers) == 4 * len(names)
+    assert not any("fuser" in name for name in layers)
+    last = layers[f"{names[-1]}.to_out.0"].lora_B["faceid_0"].weight
+    assert torch.equal(last, state["ip_adapter"][f"{len(names) - 1}.to_out_lora.up.weight"])
+    faces = [torch.randn(2, 1, 20, generator=torch.Generator().manual_seed(0))]
+    assert far(latents(pipeline, ip_adapter_image_embeds=faces), latents(pipeline))
+    pipeline.unload_ip_adapter()
+    pipeline.unload_lora_weights()
+    assert torch.equal(latents(pipeline), before)
