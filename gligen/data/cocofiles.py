@@ -82,7 +82,9 @@ class CocoFiles:
                 report.add("entry_unreadable", where, message)
                 continue
             seen.add(identity)
-            self.images.setdefault(identity, Annotation(entry, where))
+            # A file of captions may list less of an image than one of boxes.
+            known = self.images.get(identity, Annotation({}, where))
+            self.images[identity] = Annotation({**entry, **known.entry}, known.where)
 
     def _sorted(
         self, path: Path, annotations: list[dict[str, Any]], report: Report

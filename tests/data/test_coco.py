@@ -48,6 +48,22 @@ def test_boxes_and_captions_are_joined(tmp_path):
     assert "0.5 pixels outside" in problem.message
 
 
+def test_what_files_say_of_an_image_is_joined(tmp_path):
+    root = write_coco(tmp_path)
+    for name, keys in (("captions", ("id", "file_name")), ("instances", ("id", "width", "height"))):
+        file = root / "annotations" / f"{name}_val2017.json"
+        value = json.loads(file.read_text())
+        kept = [{key: entry[key] for key in keys} for entry in value["images"]]
+        value["images"] = [entry | {"file_name": f"{entry['id']:012}.jpg"} for entry in kept]
+        if name == "instances":
+            for entry in value["images"]:
+                entry |= {"width": 160, "caption": "of the image"}
+        file.write_text(json.dumps(value), encoding="utf-8-sig")  # as some editors save it
+    sample = open_here(root, tmp_path)[0]
+    assert sample.size == (160, 40)
+    assert sample.captions == ("of the image", "A dog beside a person.", "A walk.")
+
+
 def test_one_file_alone(tmp_path):
     file = write_coco(tmp_path) / "annotations" / "captions_val2017.json"
     dataset = open_here(file, tmp_path)
@@ -121,7 +137,7 @@ def test_keypoints_become_persons_with_visible_joints_alone(tmp_path):
     annotations = [
         person(139, tall, [10, 5, 40, 30]),
         person(139, joints(), [0, 0, 9, 9]),
-        person(139, tall[:-1], [0, 0, 9, 9]),
+        person(139, [*tall, 0], [0, 0, 9, 9]),
         person(139, tall, [0, 0, 80, 40]) | {"iscrowd": 1},
         person(139, joints(nose=(90, 10, 2), left_eye=(8, 4, 2)), [0, 0, 9, 9]),
     ]
@@ -172,13 +188,18 @@ def test_with_a_file_of_boxes_segments_are_no_regions(tmp_path):
     sample = open_here(root, tmp_path)[0]
     assert sample.layout.phrases == ("dog", "person")
     assert sample.map is not None
+    file = root / "annotations" / "instances_val2017.json"
+    value = json.loads(file.read_text())
+    del value["annotations"][:2]
+    write_json(file, value)
+    assert open_here(root, tmp_path)[0].layout.regions == ()
 
 
 def test_panoptic_pngs_elsewhere_and_missing(tmp_path):
     root = write_panoptic(tmp_path)
     (root / "annotations" / "panoptic_val2017").rename(root / "pngs")
     assert counts(open_here(root, tmp_path)) == {"caption_missing": 1, "map_missing": 1}
-    assert open_here(root, tmp_path, maps=root / "pngs")[0].map is not None
+    assert open_here(root, tmp_path, maps=root / "pngs")[0].map.segments == ((1000000, 2), (5, 3))
 
 
 def test_label_maps_are_named_like_the_pictures(tmp_path):

@@ -70,11 +70,11 @@ def test_pictures_turned_by_exif_have_boxes_in_the_upright_frame(folder):
 
 def test_other_folders(folder):
     write_picture(folder / "pictures" / "b.png")
-    Image.new("L", (WIDTH, HEIGHT)).save(folder / "m.png")
+    write_picture(folder / "maps" / "m.png")
     entry = {"image": "b.png", "caption": "c", "map": "m.png"}
-    dataset = read(folder, entry, images=folder / "pictures", maps=folder)
+    dataset = read(folder, entry, images=folder / "pictures", maps=folder / "maps")
     assert dataset[0].picture.path == folder / "pictures" / "b.png"
-    assert dataset[0].map.path == folder / "m.png"
+    assert dataset[0].map.path == folder / "maps" / "m.png"
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_one_dataset_needs_no_list(folder):
         ("- path: coco\n  spilt: train2017", "has spilt; it can have path, images, maps, split"),
         ("- path: coco\n  split: 2017", "has 2017, which must be text"),
         ("- path: [coco, 1]", "has 1, which must be text"),
+        ("- path: [coco, '']", "has '', which must be text"),
         ("- path: coco\n  ignored_label: 'x'", "'x'; it must be a whole number"),
         ("- path: coco\n  split: test", "no split 'test'"),
         ("- path: gone", "no file or folder '.*gone'"),

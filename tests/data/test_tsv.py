@@ -65,6 +65,9 @@ def test_names_stand_in_where_the_caption_has_no_such_part(tmp_path):
         {"bbox": [0, 0, 8, 8], "phrase": "a cat"},
         {"bbox": [0, 0, 8, 8]},
     ]
+    detection = DETECTION | {"tokens_positive": [[0, 1]]}
+    path = write(tmp_path, tsv_row(1, caption=CAPTION, is_det=True, annos=[detection]))
+    assert open_here(path, tmp_path)[0].layout.phrases == ("Person",)
     dataset = open_here(write(tmp_path, tsv_row(1, caption=CAPTION, annos=annos)), tmp_path)
     assert dataset[0].layout.phrases == ("dog", "a cat")
     assert counts(dataset) == {"phrase_empty": 1}
