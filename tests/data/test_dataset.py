@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -64,6 +65,7 @@ def test_samples_that_a_kind_can_be_trained_on(lines, tmp_path):
     chosen = dataset.for_kind("generation_text_box")
     assert [sample.captions[0] for sample in chosen] == ["0", "2", "4", "6", "8", "10"]
     assert chosen[-1].captions == ("10",)
+    assert len(chosen.for_kind("generation_text_box")) == 6
     assert len(dataset.for_kind("inpainting_text_image_box")) == 6
     for kind, words in (("keypoint", "persons"), ("canny", "a map")):
         with pytest.raises(ValueError, match=f"None of the 12 samples has {words}"):
@@ -85,6 +87,13 @@ def test_annotations_are_read_once_until_they_change(lines, tmp_path, readings):
     assert len(open_here(lines, tmp_path)) == 13
     open_here(lines, tmp_path, ignored_label=255)
     assert len(readings) == 4
+
+
+def test_a_copy_of_a_folder_has_pictures_of_its_own(lines, tmp_path):
+    open_here(lines, tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache"))
+    copy = open_here(tmp_path / "copy" / lines.name, tmp_path)
+    assert copy[0].picture.path.parent == tmp_path / "copy"
 
 
 def test_a_picture_that_comes_back_is_noticed(tmp_path):
