@@ -36,6 +36,7 @@ def settings_for(base, output, kind="generation_text_box", **changes) -> Trainin
         "warmup_steps": 0,
         "num_workers": 0,
         "sample_every_steps": 0,
+        "watch_every_steps": 6,
         "backbone_widths": [4, 4, 8, 8],
         "backbone_depths": [1, 1, 1, 1],
     }
@@ -134,8 +135,10 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(base, tmp_path, after):
     found = load_file(train(cut))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "cut")]
-    losses = [[json.loads(line)["loss"] for line in log.splitlines()] for log in logs]
-    assert losses[0] == losses[1]
+    figures = [[json.loads(line) for line in log.splitlines()] for log in logs]
+    assert {"loss", "right", "wrong", "null", "mirrored"} <= set(figures[0][-1])
+    for name in ("loss", "right", "wrong"):
+        assert [line[name] for line in figures[0]] == [line[name] for line in figures[1]]
 
 
 def test_accumulation_changes_nothing_but_roundings(base, tmp_path):

@@ -37,6 +37,9 @@ class RandomExamples:
             hole=own.random((8, 8)) < 0.5 if self.kind.is_inpainting else None,
         )
 
+    def validation(self) -> list[Example]:
+        return [self.example(index, np.random.default_rng(index)) for index in range(3)]
+
     def requests(self, seed: int) -> list[Request]:
         return [
             Request("a dog", layout_for(self.kind.name), num_inference_steps=1, seed=seed)

@@ -24,17 +24,26 @@ from tqdm.auto import tqdm
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.training.examples import Draw, Draws, ExampleSource, Shares
-from gligen.training.objective import GroundedLoss, encode_draws
+from gligen.training.objective import GroundedLoss, TrainingBatch, encode_draws
 from gligen.training.preparing import check_frozen, fingerprints, prepare_model, save_trained
 from gligen.training.progress import Clock, RunFolder
 from gligen.training.runs import MovingAverage
 from gligen.training.samples import paint_samples
 from gligen.training.settings import TrainingSettings
+from gligen.training.starting import start_aimed
+from gligen.training.watching import paired_loss, watched_batch
 
 LOG_EVERY = 10  # steps
 
 # Settings that may change between sittings of one run without changing what it computes.
-_FREE = ("num_workers", "save_every_seconds", "sample_every_steps", "log", "accumulation")
+_FREE = (
+    "num_workers",
+    "save_every_seconds",
+    "sample_every_steps",
+    "watch_every_steps",
+    "log",
+    "accumulation",
+)
 
 
 def train_adapter(
@@ -72,7 +81,12 @@ def train_adapter(
     pipeline = prepare_model(settings, accelerator.device)
     size = settings.image_size or pipeline.image_size[0]
     source = open_source(settings, size, pipeline.vae_scale_factor)
-    training = _Training(accelerator, pipeline, settings, source.requests(settings.seed))
+    watched = watched_batch(pipeline._components, source)
+    if settings.start == "aimed" and settings.adapter is None:
+        if watched is None:
+            raise ValueError("The start 'aimed' needs held-out scenes; train on data: world:...")
+        start_aimed(pipeline._components, watched)
+    training = _Training(accelerator, pipeline, settings, source.requests(settings.seed), watched)
     first_step = training.restore(folder)
     before = fingerprints(pipeline.unet, frozen=True)
 
@@ -122,6 +136,7 @@ class _Training:
         pipeline: GligenPipeline,
         settings: TrainingSettings,
         samples: Sequence[Request],
+        watched: TrainingBatch | None,
     ):
         self.accelerator = accelerator
         self.pipeline = pipeline
@@ -149,6 +164,7 @@ class _Training:
         self._losses: list[Tensor] = []  # since the last line of the log
         self.recent_loss = math.nan
         self._samples = samples
+        self._watched = watched
 
     def step(self, step: int, parts: Iterator[list[Draw]]) -> Tensor:
         """Follow the gradient of one batch; return this process's mean loss."""
@@ -204,6 +220,7 @@ class _Training:
         rate = self.clock.pictures_per_second(step, self.settings.batch_size)
         bar.set_postfix(loss=f"{self.recent_loss:.4f}", pictures_per_second=f"{rate:.1f}")
         figures = {
+            **self._watch(step),
             "loss": self.recent_loss,
             "learning_rate": learning_rate(step - 1, self.settings),
             "pictures_per_second": rate,
@@ -213,6 +230,15 @@ class _Training:
         folder.log(step, **figures)
         if self.settings.log == "tensorboard":
             self.accelerator.log(figures, step=step)
+
+    def _watch(self, step: int) -> dict[str, float]:
+        """Return the paired loss where it is time."""
+        every = self.settings.watch_every_steps
+        if self._watched is None or not every or step % every:
+            return {}
+        objective = cast("GroundedLoss", self.accelerator.unwrap_model(self.objective))
+        with self.accelerator.autocast():
+            return paired_loss(objective, self._watched)
 
     def _draw_samples(self, folder: RunFolder, step: int) -> None:
         """Paint a few held-out layouts with the averaged layers, boxes drawn over them."""

@@ -51,6 +51,10 @@ class ExampleSource(Protocol):
         """Return a picture, cropped, flipped and captioned at random."""
         ...
 
+    def validation(self) -> Sequence[Example]:
+        """Return examples that are never trained on, always the same; may be none."""
+        ...
+
     def requests(self, seed: int) -> Sequence[Request]:
         """Return what to paint now and then, to see how far the training is."""
         ...

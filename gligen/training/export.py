@@ -7,6 +7,7 @@ adds what they reach.
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,22 +17,34 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from gligen.checkpoints import read_adapter, write_adapter
 
 # Of one weight file; small files keep a repository easy to host.
 SHARD_SIZE = "12MB"
-KINDS = ("generation_text_box", "inpainting_text_box")
 
 
-def export(runs: Path, folder: Path, figures: dict[str, object]) -> None:
-    """Write the embedded model into `folder`, replacing what is there once all is written."""
+def export(
+    autoencoder: Path,
+    base: Path,
+    adapters: Sequence[Path],
+    folder: Path,
+    figures: dict[str, object],
+) -> None:
+    """Write the embedded model into `folder`, replacing what is there once all is written.
+
+    Args:
+        autoencoder: folder of its run.
+        base: folder of the run of stage 1.
+        adapters: folders of runs of grounded training; may be none, for a base to train them on.
+        folder: where to write.
+        figures: further facts for `training.json`.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    base = runs / "base"
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(runs / "autoencoder" / "vae").half(),
+        vae=AutoencoderKL.from_pretrained(autoencoder / "vae").half(),
         text_encoder=CLIPTextModel.from_pretrained(base / "text_encoder").half(),
         tokenizer=CLIPTokenizer.from_pretrained(base / "tokenizer"),
         unet=UNet2DConditionModel.from_pretrained(base / "unet").half(),
@@ -42,11 +55,13 @@ def export(runs: Path, folder: Path, figures: dict[str, object]) -> None:
     )
     pipeline.save_pretrained(partial, max_shard_size=SHARD_SIZE)
     (partial / "adapters").mkdir()
-    for kind, run in zip(KINDS, ("grounding", "inpainting"), strict=True):
-        source = runs / run / "adapter.safetensors"
-        if source.exists():
-            _halve(source, partial / "adapters" / f"{kind}.safetensors")
-    record = {"stages": {name: last_line(runs / name) for name in _stages(runs)}, **figures}
+    stages = {"autoencoder": last_line(autoencoder), "base": last_line(base)}
+    for run in adapters:
+        adapter = read_adapter(run / "adapter.safetensors")
+        target = partial / "adapters" / f"{adapter.kind}.safetensors"
+        write_adapter(target, adapter, torch.float16)
+        stages[adapter.kind] = last_line(run)
+    record = {"stages": stages, **figures}
     (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -57,27 +72,24 @@ def last_line(run: Path) -> dict[str, float]:
     return json.loads((run / "log.jsonl").read_text().splitlines()[-1])
 
 
-def _stages(runs: Path) -> list[str]:
-    names = ("autoencoder", "base", "grounding", "inpainting")
-    return [name for name in names if (runs / name / "log.jsonl").exists()]
-
-
-def _halve(source: Path, target: Path) -> None:
-    with safe_open(source, "pt") as file:
-        metadata = file.metadata()
-    state = {key: value.to(torch.float16) for key, value in load_file(source).items()}
-    save_file(state, target, metadata)
-
-
 def main() -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--autoencoder", type=Path, default=Path("runs/autoencoder"))
+    parser.add_argument("--base", type=Path, default=Path("runs/base"))
+    parser.add_argument(
+        "--adapters",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="RUN",
+        help="folders of grounded training (default: none, the plain base alone)",
+    )
     parser.add_argument("--folder", type=Path, default=Path("gligen/models/embedded"))
     parser.add_argument("--facts", type=Path, help="JSON with further facts for training.json")
     args = parser.parse_args()
     facts = json.loads(args.facts.read_text()) if args.facts else {}
-    export(args.runs, args.folder, facts)
+    export(args.autoencoder, args.base, args.adapters, args.folder, facts)
 
 
 if __name__ == "__main__":

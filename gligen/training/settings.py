@@ -58,6 +58,7 @@ class TrainingSettings:
     seed: int = 0
     save_every_seconds: float = 180.0
     sample_every_steps: int = 1000  # 0: no pictures
+    watch_every_steps: int = 250  # paired loss, where the data hold pictures back; 0: never
     log: str = "jsonl"  # or "tensorboard", besides
 
     def __post_init__(self):
@@ -69,6 +70,7 @@ class TrainingSettings:
             ("warmup_steps", 0),
             ("num_workers", 0),
             ("sample_every_steps", 0),
+            ("watch_every_steps", 0),
         ):
             if getattr(self, name) < lowest:
                 raise ValueError(

@@ -1,14 +1,15 @@
 """Where the layers of stage 2 start, and how the first convolution of inpainting grows."""
 
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from gligen.attention import GatedSelfAttention
+from gligen.components import Components
+from gligen.encoding import encode_prompts
 from gligen.tokenizers import BoxGrounding, fourier_embedding
 from gligen.training.aiming import aim_attention
-from gligen.training.scene_batches import Batch, encode
+from gligen.training.objective import TrainingBatch
 
 
 @torch.no_grad()
@@ -61,23 +62,33 @@ def widen_first_convolution(unet: UNet2DConditionModel) -> None:
 
 
 @torch.no_grad()
-def start_on(
-    unet: UNet2DConditionModel,
-    scheduler: DDIMScheduler,
-    tokenizer: CLIPTokenizer,
-    text_encoder: CLIPTextModel,
-    batch: Batch,
-) -> dict[str, tuple[float, float]]:
-    """Start the new layers on a batch of scenes; return what `aim_attention` reports."""
-    start_layers(unet, batch.grounding)
+def start_aimed(components: Components, batch: TrainingBatch) -> dict[str, tuple[float, float]]:
+    """Start the new layers on a batch of pictures; return what `aim_attention` reports.
+
+    The times of the batch are replaced by ones at which layout is decided.
+
+    Raises:
+        ValueError: the batch is not of a text-box kind.
+    """
+    if not isinstance(batch.grounding, BoxGrounding):
+        raise ValueError(  # noqa: TRY004 (the model is of another kind)
+            "Only layers that read phrases in boxes can be aimed."
+        )
+    unet, grounding = components.unet, batch.grounding
+    start_layers(unet, grounding)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(batch.clean.shape, generator=generator).to(batch.clean.device)
-    timesteps = torch.randint(500, 1000, (len(noise),), generator=generator).to(noise.device)
+    timesteps = torch.randint(500, 1000, (len(batch.noise),), generator=generator)
+    timesteps = timesteps.to(batch.noise.device)
+    empty = encode_prompts(components.tokenizer, components.text_encoder, [""])
+    latents = components.scheduler.add_noise(batch.latents, batch.noise, timesteps)
+    if unet.config.in_channels > latents.shape[1]:
+        # The channels of a hole have no weight yet.
+        missing = unet.config.in_channels - latents.shape[1]
+        latents = torch.cat([latents, torch.zeros_like(latents[:, :1]).repeat(1, missing, 1, 1)], 1)
     inputs = {
-        "sample": scheduler.add_noise(batch.clean, noise, timesteps),
+        "sample": latents,
         "timestep": timesteps,
-        "encoder_hidden_states": encode(tokenizer, text_encoder, [""] * len(noise)),
+        "encoder_hidden_states": empty.expand(len(latents), -1, -1),
     }
-    grounding = batch.grounding
     tokens = unet.position_net.tokens(grounding)
     return aim_attention(unet, inputs, tokens, grounding.boxes, grounding.masks)

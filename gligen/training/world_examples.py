@@ -21,6 +21,7 @@ from gligen.world.labels import draw_labels
 
 NUM_VALIDATION = 256  # scenes at the end of a bank that are never trained on
 NUM_SAMPLES = 8
+NUM_WATCHED = 128  # of them, for the paired loss
 MAP_KINDS = ("semantic", "canny")  # that can be derived from a scene
 
 
@@ -64,7 +65,14 @@ class WorldExamples:
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Return a scene with a new caption and new words for its regions."""
-        number = self._usable[index]
+        return self._example(self._usable[index], rng)
+
+    def validation(self) -> list[Example]:
+        """Return scenes of the held-out end of the bank."""
+        held_out = self._held_out[:NUM_WATCHED]
+        return [self._example(number, np.random.default_rng([19, number])) for number in held_out]
+
+    def _example(self, number: int, rng: np.random.Generator) -> Example:
         scene = self._scenes[number]
         layout, hole = self._layout(number, rng), None
         if self._kind.is_inpainting:
