@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gligen.adapters import Adapter, ask_for_base, put_on
+from gligen.adapters import Adapter, ask_for_base, put_on, same_base
 from gligen.building import build_unet
 from gligen.checkpoints import write_adapter
 from gligen.conversion import State
@@ -29,7 +29,6 @@ from gligen.kinds import KEYPOINT, MAP, kind_named
 from gligen.parts import Parts, build_parts
 from gligen.pipeline import GligenPipeline
 from gligen.recognition import trains_first_convolution
-from gligen.sources import with_first
 from gligen.vision import build_projection, read_vision
 
 
@@ -72,11 +71,15 @@ def write_gligen(conversion: Conversion, material: Material) -> None:
     if not material.adapters:
         one_adapter(conversion, material)
     parts = _parts(conversion, material)
-    base = with_first(parts.base, tuple(material.adapters.values()), None)
+    base = parts.base
     if base.first is None:
-        # The adapter's is the base's own, because nothing else was named as the base.
-        known = [a.original for a in material.adapters.values() if a.original is not None]
-        base = replace(base, first=known[0]) if known and material.at_home else base
+        # Whoever was trained on this very base may know what it had.
+        known = [
+            adapter.original
+            for adapter in material.adapters.values()
+            if material.at_home or same_base(base, adapter)
+        ]
+        base = replace(base, first=next((first for first in known if first is not None), None))
     if base.first is None:
         raise ValueError(ask_for_base(f"of the base of {str(conversion.source)!r}"))
     base = base.to(CPU, dtype_of(conversion))

@@ -15,7 +15,7 @@ from gligen.conversion import State
 from gligen.kinds import TEXT_IMAGE_BOX, kind_named
 from gligen.loading import choose_dtype, locate
 from gligen.references import read_projection
-from gligen.sources import Source, read_original, read_source, with_first
+from gligen.sources import Source, read_original, read_source
 
 TARGETS = ("diffusers", "adapter", "official", "gligen")
 NAMES = ("diffusers", "comfyui")
@@ -152,7 +152,7 @@ def grounded_state(
         ValueError: a part is missing, or the two do not fit each other.
     """
     base, _ = whole_model(conversion, material).split()
-    base = with_first(base, [adapter], None).to(CPU, dtype_of(conversion))
+    base = base.to(CPU, dtype_of(conversion))
     return put_on(base, adapter, adapter.original, at_home=material.at_home)
 
 

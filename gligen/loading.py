@@ -23,7 +23,7 @@ from gligen.parts import Parts, build_parts
 from gligen.pipeline import GligenPipeline
 from gligen.recognition import BASE_FIRST
 from gligen.released import released_model
-from gligen.sources import Source, read_original, read_source, with_first
+from gligen.sources import Source, read_original, read_source
 from gligen.vision import Eyes
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -120,13 +120,12 @@ def load_pipelines(
     _check_found(source, wanted or found, found)
 
     parts = build_parts(home.place, home.model, dtype, device, tokenizer)
-    plain = with_first(parts.base, [adapter for adapter, _ in adapters.values()], original)
     matrix = None if projection is None else locate(projection)
     eyes = Eyes((home, *read.values()), device, dtype, matrix)
     pipelines = {}
     for kind in wanted or found:
         adapter, at_home = adapters[kind]
-        config, state = put_on(plain, adapter, original, at_home=at_home)
+        config, state = put_on(parts.base, adapter, original, at_home=at_home)
         if kind_named(kind).modality == MAP and BASE_FIRST[0] not in state:
             raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
         unet = build_grounded(config, state, kind)

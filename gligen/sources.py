@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gligen.adapters import Adapter, Base, FirstWeights, same_base
+from gligen.adapters import Adapter, Base, FirstWeights
 from gligen.building import check_base
 from gligen.checkpoints import WholeModel, read_checkpoint, read_first_weights
 from gligen.folders import read_folder, read_folder_adapters, read_json, read_part
@@ -87,17 +87,3 @@ def read_original(place: Path) -> FirstWeights:
         f"The first convolution of {str(place)!r} is not that of a plain base; name the plain "
         "Stable Diffusion 1.x model, or the authors' file SD_input_conv_weight_bias.pth."
     )
-
-
-def with_first(base: Base, adapters: Collection[Adapter], original: FirstWeights | None) -> Base:
-    """Return a base with its plain first convolution, as far as anybody here knows it.
-
-    Args:
-        base: whose model may have a trained one alone.
-        adapters: of other kinds, which may have been taken from a model on the same base.
-        original: the one that the caller named, of the base that the model was trained on.
-    """
-    if base.first is not None:
-        return base
-    known = [a.original for a in adapters if a.original is not None and same_base(base, a)]
-    return replace(base, first=known[0] if known else original)

@@ -251,6 +251,25 @@ def test_maps_ask_for_the_first_convolution_of_the_base(shelf, kind):
         load_pipeline(shelf / f"{kind}.bin", kind, **options)
 
 
+def test_one_model_tells_another_the_convolution_of_their_base(shelf, monkeypatch):
+    """The inpainting model comes first and lacks it; the keypoint model on the same base has it."""
+    kinds = (INPAINTING, "keypoint")
+    files = {released_model(kind).official_id: shelf / f"{kind}.bin" for kind in kinds}
+
+    def fetch(name):
+        if name not in files:
+            raise ValueError(f"{name} cannot be had.")
+        return files[name]
+
+    monkeypatch.setattr(loading, "fetch_model", fetch)
+    loaded = load_pipelines("official", kinds, device="cpu", tokenizer=shelf / "tokenizer")
+    assert tuple(loaded) == kinds
+    found = loaded["keypoint"].unet.conv_in.weight
+    assert torch.equal(found, first_convolution()["weight"])
+    one, other = (pipeline.unet.conv_out.weight for pipeline in loaded.values())
+    assert one.data_ptr() == other.data_ptr()
+
+
 def test_canny_or_depth_is_asked_for(shelf):
     with pytest.raises(ValueError, match="--kind canny or --kind depth"):
         load_pipeline(shelf / "canny.bin", base=shelf / "base.safetensors", device="cpu")
@@ -412,9 +431,10 @@ def test_an_index_does_not_lead_out_of_its_folder(base, tmp_path):
     _shard(folder, "unet", "diffusion_pytorch_model")
     index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
     table = json.loads(index.read_text())["weight_map"]
-    key = next(iter(table))
-    index.write_text(json.dumps({"weight_map": table | {key: "../vae/x.safetensors"}}))
-    with pytest.raises(ValueError, match=r"names '\.\./vae/x\.safetensors', which is not beside"):
+    key, outside = next(iter(table)), "../vae/diffusion_pytorch_model.safetensors"
+    assert (index.parent / outside).is_file()
+    index.write_text(json.dumps({"weight_map": table | {key: outside}}))
+    with pytest.raises(ValueError, match=r"names '\.\./vae/.*', which is not beside it"):
         load_pipeline(folder, device="cpu")
 
 
