@@ -169,8 +169,8 @@ def test_the_number_of_draws_is_always_the_same():
 
 
 def test_labels_are_taken_from_the_nearest_pixel():
-    labels = np.zeros((16, 32), np.uint8)  # half the size of the picture
-    labels[:, 16:] = 150
+    labels = np.zeros((64, 128), np.uint8)  # twice the size of the picture
+    labels[:, 66:] = 150  # within what one pixel of the view covers
     view = view_of(Layout(map=Image.fromarray(labels)), map_kind="semantic")
     found = np.asarray(view.layout.map)
     assert (view.layout.map.mode, found.shape) == ("L", (SIZE, SIZE))

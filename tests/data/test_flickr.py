@@ -26,6 +26,14 @@ def test_each_sentence_is_a_sample_with_its_own_phrases(tmp_path):
     assert places == ["Sentences/1000092795.txt:1", "Sentences/1000092795.txt:2"]
 
 
+def test_changed_boxes_are_read_anew(tmp_path):
+    root = write_flickr(tmp_path / "entities")
+    assert open_here(root, tmp_path)[1].layout.boxes[0] == (0.0, 0.0, 0.5, 1.0)
+    file = root / "Annotations" / "1000092795.xml"
+    file.write_text(file.read_text().replace("<xmax>40<", "<xmax>060<"))
+    assert open_here(root, tmp_path)[1].layout.boxes[0] == (0.0, 0.0, 0.75, 1.0)
+
+
 def test_a_split_lists_names(tmp_path):
     root = write_flickr(write_flickr(tmp_path / "entities"), "2")
     (root / "train.txt").write_text("2\n")
