@@ -28,13 +28,13 @@ from transformers import (
 )
 
 from gligen import Layout, Request
-from gligen.adapters import Adapter, FirstWeights, split_unet
-from gligen.checkpoints import write_adapter
 from gligen.kinds import kind_named
 from gligen.loading import embedded_folder, load_pipeline, load_pipelines
 from gligen.pipeline import GligenPipeline
 from gligen.tokenizers import make_tokenizer
 from gligen.unet import add_grounding
+from gligen.weights.adapters import Adapter, FirstWeights, split_unet
+from gligen.weights.checkpoints import write_adapter
 
 KINDS = ("generation_text_box", "inpainting_text_box", "generation_text_image_box")
 MIB = 2**20

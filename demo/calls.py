@@ -12,8 +12,8 @@ from demo.components.pictures import open_reference
 from demo.handlers import Options, check_loaded
 from demo.maps import MAP_KINDS, edges_of, open_map_file
 from demo.service import ModelCard
-from gligen.canny import HIGH, LOW
-from gligen.images import open_picture
+from gligen.pictures.canny import HIGH, LOW
+from gligen.pictures.images import open_picture
 from gligen.schedule import check_schedule
 
 # The fields of Options that a program may set besides the prompt, with what JSON gives for them.

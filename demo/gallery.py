@@ -9,7 +9,7 @@ from pathlib import Path
 
 from demo.components.results import Gallery, Picture
 from demo.handlers import enlarge
-from gligen.metadata import save_png
+from gligen.pictures.metadata import save_png
 from gligen.request import Result
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from demo.components.canvas import Drawing
 from demo.service import ModelCard, PictureService
-from gligen.images import contact_sheet, open_picture
 from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
 from gligen.person import Person
-from gligen.poses import read_poses
+from gligen.pictures.images import contact_sheet, open_picture
+from gligen.pictures.poses import read_poses
 from gligen.request import Request, Result
 
 MAX_PAGE_IMAGES = 4

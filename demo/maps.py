@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gligen.ade import COLOURS, NAMES, coloured
-from gligen.images import open_map, open_picture
 from gligen.kinds import KINDS, MAP, kind_named
-from gligen.maps import canny_map, prepare_map, read_labels
+from gligen.pictures.ade import COLOURS, NAMES, coloured
+from gligen.pictures.images import open_map, open_picture
+from gligen.pictures.maps import canny_map, prepare_map, read_labels
 
 MAP_KINDS = tuple(kind for kind in KINDS if kind_named(kind).modality == MAP)
 

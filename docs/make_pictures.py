@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from gligen import Layout, Request, load_pipeline
-from gligen.images import contact_sheet, draw_boxes
+from gligen.pictures.images import contact_sheet, draw_boxes
 
 FOLDER = Path(__file__).parent / "images"
 SIDE = 256  # pixels, to which the 64 px pictures are enlarged

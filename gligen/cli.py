@@ -18,10 +18,10 @@ from PIL import Image
 
 from gligen.arguments import BAD_INPUT, build_parser, complain
 from gligen.data.command import run_data
-from gligen.images import draw_layout, open_picture
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.metadata import save_png
+from gligen.pictures.images import draw_layout, open_picture
+from gligen.pictures.metadata import save_png
 from gligen.subject import choose_kind, read_layout
 from gligen.training.command import run_train
 
@@ -65,7 +65,7 @@ def _paint(options: argparse.Namespace) -> None:
         request = _request(options, layout, kind)
         _quiet_libraries()
         from gligen.loading import load_pipeline
-        from gligen.maps import canny_map
+        from gligen.pictures.maps import canny_map
         from gligen.sampling import Step
 
         if sys.stderr.isatty():
@@ -173,7 +173,7 @@ def _enlarged(image: Image.Image, factor: int) -> Image.Image:
 def _info(options: argparse.Namespace) -> None:
     with _refusing_bad_input():
         _quiet_libraries()
-        from gligen.description import describe, facts
+        from gligen.weights.description import describe, facts
 
         if options.json:
             lines = [json.dumps(facts(options.source, options.kind), indent=2)]
@@ -185,7 +185,7 @@ def _info(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
     with _refusing_bad_input():
         _quiet_libraries()
-        from gligen.converting import Conversion, convert
+        from gligen.weights.converting import Conversion, convert
 
         values = {k: v for k, v in vars(options).items() if k not in ("command", "target")}
         conversion = Conversion(target=Path(options.target), **values)

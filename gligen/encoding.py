@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
-from gligen.textual_inversion import spell_out
+from gligen.addons.textual_inversion import spell_out
 
 logger = logging.getLogger(__name__)
 

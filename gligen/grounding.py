@@ -17,8 +17,8 @@ from gligen.components import Components
 from gligen.encoding import encode_phrases
 from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, check_layout, kind_named
 from gligen.layout import MAX_REGIONS, Box, Layout
-from gligen.maps import prepare_map
 from gligen.person import JOINTS
+from gligen.pictures.maps import prepare_map
 from gligen.references import REFERENCE_NORM, encode_references
 from gligen.request import STYLE_BOXES
 from gligen.tokenizers import (

@@ -12,8 +12,8 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
+from gligen.addons.residuals import Residuals
 from gligen.attention import Grounding
-from gligen.residuals import Residuals
 from gligen.unet import predict
 
 # (latents, timestep, context, index of the step) -> what networks beside the UNet add in it

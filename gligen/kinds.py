@@ -1,7 +1,7 @@
 """The ten kinds of GLIGEN models: what each is grounded on, and what a layout for it may hold.
 
 Kinds differ in their modality (what becomes grounding tokens) and their task (a new picture, or
-holes of a given one). Weights are told apart in `gligen.checkpoints`.
+holes of a given one). Weights are told apart in `gligen.weights.checkpoints`.
 """
 
 from dataclasses import dataclass

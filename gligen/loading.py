@@ -2,8 +2,8 @@
 
 A pipeline has frozen parts (autoencoder, text encoder, tokenizer, the base UNet's weights), which
 all kinds of one source share in memory, and the new layers of its kind. What is on disk is read in
-`gligen.sources`, built in `gligen.parts`, put together in `gligen.adapters`; the hub is asked in
-`gligen.hub`.
+`gligen.weights.sources`, built in `gligen.weights.parts`, put together in
+`gligen.weights.adapters`; the hub is asked in `gligen.weights.hub`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
-from gligen.adapters import ask_for_base, put_on
-from gligen.building import build_grounded
-from gligen.checkpoints import read_first_weights
-from gligen.hub import fetch_model, is_hub_id
 from gligen.kinds import KINDS, MAP, kind_named
-from gligen.parts import Parts, build_parts
 from gligen.pipeline import GligenPipeline
-from gligen.recognition import BASE_FIRST
-from gligen.released import released_model
-from gligen.sources import Source, read_original, read_source
-from gligen.vision import Eyes
+from gligen.weights.adapters import ask_for_base, put_on
+from gligen.weights.building import build_grounded
+from gligen.weights.checkpoints import read_first_weights
+from gligen.weights.hub import fetch_model, is_hub_id
+from gligen.weights.parts import Parts, build_parts
+from gligen.weights.recognition import BASE_FIRST
+from gligen.weights.released import released_model
+from gligen.weights.sources import Source, read_original, read_source
+from gligen.weights.vision import Eyes
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 EMBEDDED = "embedded"

@@ -31,7 +31,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-from gligen.addons import AddOns, Pictures
+from gligen.addons.control import joined_controlnets
+from gligen.addons.inputs import AddOns, Pictures
+from gligen.addons.ip_adapter import GroundedIPAdapterMixin
+from gligen.addons.lora import LoraMixin, check_no_lora
+from gligen.addons.single_file import SingleFileMixin
+from gligen.addons.textual_inversion import TextualInversionMixin
 from gligen.callargs import (
     check_call,
     check_embeds,
@@ -46,22 +51,17 @@ from gligen.callargs import (
 )
 from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
-from gligen.control import joined_controlnets
 from gligen.encoding import encode_prompts
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
-from gligen.ip_adapter import GroundedIPAdapterMixin
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.lora import LoraMixin, check_no_lora
 from gligen.references import REFERENCE_NORM
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
 from gligen.saving import FURTHER_PARTS, check_savable, write_index
-from gligen.single_file import SingleFileMixin
-from gligen.textual_inversion import TextualInversionMixin
 from gligen.unet import add_grounding
 
 

@@ -19,8 +19,8 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from gligen.encoding import input_device
-from gligen.images import flattened
-from gligen.weightfiles import read_weight_file
+from gligen.pictures.images import flattened
+from gligen.weights.weightfiles import read_weight_file
 
 # The mean norm of the phrase features (CLIP's pooled output before its projection) of the text
 # encoder in Stable Diffusion 1.x. The weights were trained on pictures scaled to it, so that both

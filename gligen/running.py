@@ -12,17 +12,17 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
-from gligen.addons import AddOns
+from gligen.addons.control import side_networks
+from gligen.addons.inputs import AddOns
+from gligen.addons.ip_adapter import picture_tokens
+from gligen.addons.lorascale import lora_scale
 from gligen.components import Components
-from gligen.control import side_networks
 from gligen.encoding import encode_prompts
 from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import Hole, encode_hole
 from gligen.inpainting import layout_in_area
-from gligen.ip_adapter import picture_tokens
 from gligen.layout import Box, Layout
-from gligen.lorascale import lora_scale
 from gligen.references import REFERENCE_NORM
 from gligen.request import STYLE_BOXES
 from gligen.sampling import Sampler, Step, denoise, make_sampler

@@ -33,8 +33,9 @@ def check_savable(unet: UNet2DConditionModel | None) -> None:
         kind = kind_of(unet)
         raise ValueError(
             f"A diffusers folder has no form for the kind {kind}. Save what belongs to the kind "
-            f"with gligen.checkpoints.save_adapter('{kind}.safetensors', pipeline.unet, '{kind}'), "
-            "and put it on its base again with gligen.loading.load_pipeline(path, base=...)."
+            f"with gligen.weights.checkpoints.save_adapter('{kind}.safetensors', pipeline.unet, "
+            f"'{kind}'), and put it on its base again with "
+            "gligen.loading.load_pipeline(path, base=...)."
         )
 
 

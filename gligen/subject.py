@@ -7,7 +7,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from gligen.images import open_map, open_picture
 from gligen.kinds import (
     GENERATION,
     INPAINTING,
@@ -19,7 +18,8 @@ from gligen.kinds import (
     kind_named,
 )
 from gligen.layout import Layout, Region
-from gligen.poses import read_poses
+from gligen.pictures.images import open_map, open_picture
+from gligen.pictures.poses import read_poses
 
 MAP_KINDS = tuple(kind for kind in KINDS if kind_named(kind).modality == MAP)
 
@@ -27,8 +27,8 @@ MAP_KINDS = tuple(kind for kind in KINDS if kind_named(kind).modality == MAP)
 def read_layout(options: argparse.Namespace) -> Layout:
     """Return the layout that the arguments describe.
 
-    With `--canny-from` its map is the photo; `gligen.maps.canny_map` makes the edges of it, once
-    the model says how large its pictures are.
+    With `--canny-from` its map is the photo; `gligen.pictures.maps.canny_map` makes the edges of
+    it, once the model says how large its pictures are.
 
     Raises:
         ValueError: a file cannot be read, or a part of the layout breaks a rule.

@@ -19,6 +19,8 @@ from diffusers.models.embeddings import GLIGENTextBoundingboxProjection
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gligen.addons.lorascale import lora_scale
+from gligen.addons.residuals import Residuals
 from gligen.attention import GatedSelfAttention, Grounding
 from gligen.kinds import (
     GENERATION,
@@ -30,8 +32,6 @@ from gligen.kinds import (
     TEXT_IMAGE_BOX,
     kind_named,
 )
-from gligen.lorascale import lora_scale
-from gligen.residuals import Residuals
 from gligen.tokenizers import (
     KeypointTokenizer,
     MapDownsampler,

@@ -8,9 +8,9 @@ from peft.utils import get_peft_model_state_dict
 from PIL import Image
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from gligen.control import controlnet_from_unet
+from gligen.addons.control import controlnet_from_unet
+from gligen.addons.lora import LORA_TARGETS
 from gligen.layout import Layout
-from gligen.lora import LORA_TARGETS
 from tests.conftest import small_unet
 
 LAYOUT = Layout.from_lists(["a dog", "a cat"], [(0.1, 0.1, 0.6, 0.6), (0.5, 0.4, 1, 1)])

@@ -18,8 +18,6 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from gligen.building import build_unet
-from gligen.conversion import convert_unet_state
 from gligen.kinds import KEYPOINT, MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.pipeline import GligenPipeline
 from gligen.references import projection_module
@@ -31,6 +29,8 @@ from gligen.tokenizers import (
     TextImageBoxTokenizer,
 )
 from gligen.unet import add_grounding, add_map_input, record_kind
+from gligen.weights.building import build_unet
+from gligen.weights.conversion import convert_unet_state
 from tests.golden.fill import torch_state_dict
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gligen.building import build_unet
-from gligen.checkpoints import save_adapter
-from gligen.noisetables import noise_tables
 from gligen.pipeline import GligenPipeline
-from gligen.recognition import trains_first_convolution
 from gligen.unet import is_grounding_key
+from gligen.weights.building import build_unet
+from gligen.weights.checkpoints import save_adapter
+from gligen.weights.noisetables import noise_tables
+from gligen.weights.recognition import trains_first_convolution
 from tests.conftest import GOLDEN, small_pipeline
 
 State = dict[str, Tensor]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gligen import cli, hub
-from gligen.kinds import KINDS
+from gligen import cli
 from gligen.cli import main
-from gligen.metadata import read_settings
+from gligen.kinds import KINDS
+from gligen.pictures.metadata import read_settings
 from gligen.sampling import SAMPLERS
+from gligen.weights import hub
 from tests.model_files import save_base_folder
 
 DOG = "a dog: 0.1,0.1,0.6,0.8"

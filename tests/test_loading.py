@@ -11,16 +11,17 @@ from diffusers import StableDiffusionGLIGENPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from gligen import hub, loading
-from gligen.building import build_unet
-from gligen.checkpoints import save_adapter
+from gligen import loading
 from gligen.kinds import KINDS, MAP, kind_named
 from gligen.layout import Layout, Region
 from gligen.loading import choose_device, choose_dtype, load_pipeline, load_pipelines
 from gligen.pipeline import GligenPipeline
-from gligen.released import ReleasedModel, released_model
 from gligen.request import Request
 from gligen.unet import is_grounding_key
+from gligen.weights import hub
+from gligen.weights.building import build_unet
+from gligen.weights.checkpoints import save_adapter
+from gligen.weights.released import ReleasedModel, released_model
 from tests.conftest import GOLDEN, small_image_encoder, small_pipeline, small_tokenizer
 from tests.model_files import (
     adapter_state,
@@ -335,7 +336,7 @@ def test_the_authors_matrix_is_read_beside_a_checkpoint(shelf, tmp_path, monkeyp
     state = load_file(clip / "model.safetensors")
     extra = {"logit_scale": torch.ones(()), "text_model.final_layer_norm.bias": torch.ones(3)}
     save_file(state | extra, clip / "model.safetensors")
-    monkeypatch.setattr("gligen.vision.fetch_image_encoder", lambda name: clip)
+    monkeypatch.setattr("gligen.weights.vision.fetch_image_encoder", lambda name: clip)
     matrix = torch.randn(64, 64)
     torch.save(matrix, tmp_path / "projection_matrix")
     loaded = load_pipeline(

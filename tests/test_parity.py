@@ -5,10 +5,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from gligen.attention import Grounding
-from gligen.building import build_unet
 from gligen.guidance import GuidedModel
 from gligen.kinds import KINDS
-from gligen.partnames import convert_vae_state
 from gligen.sampling import DDIM, PLMS, denoise, spaced_timesteps
 from gligen.schedule import gate_schedule
 from gligen.tokenizers import (
@@ -19,6 +17,8 @@ from gligen.tokenizers import (
     fourier_embedding,
 )
 from gligen.unet import predict
+from gligen.weights.building import build_unet
+from gligen.weights.partnames import convert_vae_state
 from tests.golden.fill import torch_state_dict
 
 RECORDED = {kind: f"unet_{'sem' if kind == 'semantic' else kind}" for kind in KINDS}

@@ -19,7 +19,6 @@ from diffusers.schedulers import KarrasDiffusionSchedulers
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from gligen.checkpoints import save_adapter
 from gligen.guidance import rescale
 from gligen.kinds import KINDS, kind_named
 from gligen.layout import Layout, Region
@@ -27,6 +26,7 @@ from gligen.loading import load_pipeline
 from gligen.person import JOINTS, Person
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
+from gligen.weights.checkpoints import save_adapter
 from tests.conftest import small_pipeline, small_unet
 
 # One of each modality and task, where every kind would tell nothing more.

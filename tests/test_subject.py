@@ -10,7 +10,7 @@ from gligen import loading
 from gligen.arguments import build_parser
 from gligen.cli import main
 from gligen.kinds import KINDS
-from gligen.metadata import read_settings
+from gligen.pictures.metadata import read_settings
 from gligen.subject import choose_kind, read_layout
 from tests.conftest import small_pipeline
 

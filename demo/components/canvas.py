@@ -19,8 +19,8 @@ from PIL import Image
 from demo.components import assets
 from demo.components.palette import TINTS
 from demo.components.pictures import read_reference
-from gligen.images import MAX_PIXELS
 from gligen.layout import MAX_REGIONS, Layout, Region, check_box
+from gligen.pictures.images import MAX_PIXELS
 
 MAX_PHRASE_LENGTH = 200  # characters
 MAX_MASK_CHARACTERS = 4_000_000  # of a base64 PNG; black and white, at most MAX_MASK_SIDE a side

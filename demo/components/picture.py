@@ -10,7 +10,7 @@ from PIL import Image
 
 from demo.components import assets
 from demo.components.canvas import MAX_FILE_BYTES
-from gligen.images import MAX_PIXELS
+from gligen.pictures.images import MAX_PIXELS
 
 
 class FieldData(GradioModel):

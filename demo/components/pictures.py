@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from gligen.images import open_picture
+from gligen.pictures.images import open_picture
 
 MAX_REFERENCE_SIDE = 1024  # pixels; the model looks at 224, and thirty pictures have to be held
 MAX_ADDRESS_CHARACTERS = 27_000_000  # of a data address: 20 MB in base64

@@ -12,7 +12,7 @@ from gradio.data_classes import GradioModel
 
 from demo.components import assets
 from gligen.person import BONES, JOINTS, MAX_PERSONS, Person
-from gligen.poses import poses_from
+from gligen.pictures.poses import poses_from
 
 # The left side of a person who stands and looks at us, one high; x is measured from the middle.
 _LEFT = {

@@ -14,10 +14,10 @@ from demo.handlers import Asked
 from demo.maps import MAP_KINDS, MapView, edges_of, look_at, open_map_file
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
-from gligen.ade import NAMES
-from gligen.canny import HIGH, LOW
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.pictures.ade import NAMES
+from gligen.pictures.canny import HIGH, LOW
 
 PLACEHOLDER = "Choose a map, write a prompt, press Generate.\nThe picture appears here."
 MAX_THRESHOLD = 1000  # edges of photographs are rarely stronger

@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
-from gligen.images import flattened
 from gligen.kinds import KINDS, MAP, kind_named
 from gligen.layout import Box, Layout, Region
-from gligen.maps import read_labels
 from gligen.person import JOINTS, Person, Point
+from gligen.pictures.images import flattened
+from gligen.pictures.maps import read_labels
 
 CENTRE, RANDOM = "centre", "random"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gligen.data.dataset import Dataset
 from gligen.data.report import Report
 from gligen.data.samples import Sample
-from gligen.maps import read_labels
+from gligen.pictures.maps import read_labels
 
 
 def check(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Report:

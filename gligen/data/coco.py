@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gligen.ade import NUM_LABELS
 from gligen.data.cocofiles import (
     BOXES,
     CAPTIONS,
@@ -38,6 +37,7 @@ from gligen.data.phrases import phrase_of_category, phrase_of_spans
 from gligen.data.pictures import find_folder, size_of
 from gligen.data.report import Report
 from gligen.data.samples import MapFile, PictureFile, Sample
+from gligen.pictures.ade import NUM_LABELS
 
 _VISIBLE = 2  # COCO's v of a joint that is seen
 

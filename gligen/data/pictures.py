@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from gligen.images import FORMATS, MAX_PIXELS
+from gligen.pictures.images import FORMATS, MAX_PIXELS
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _TOO_LARGE = f"{{}} has more than the {MAX_PIXELS:,} pixels that are accepted; make it smaller."

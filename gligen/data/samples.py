@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gligen.images import open_map, open_picture
 from gligen.layout import Layout, Region
 from gligen.person import Person
+from gligen.pictures.images import open_map, open_picture
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from PIL import Image
 from gligen.evaluation.detector import THRESHOLD, best_fit
 from gligen.evaluation.layouts import HeldOut, held_out_layouts, mirrored
 from gligen.evaluation.metrics import MATCH_IOU, Finding, by_class, summarise
-from gligen.images import contact_sheet, draw_boxes
 from gligen.layout import Layout
+from gligen.pictures.images import contact_sheet, draw_boxes
 from gligen.world import IMAGE_SIZE
 
 MODES = ("on", "off", "mirrored")

@@ -19,7 +19,7 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from gligen.checkpoints import read_adapter, write_adapter
+from gligen.weights.checkpoints import read_adapter, write_adapter
 
 # Of one weight file; small files keep a repository easy to host.
 SHARD_SIZE = "12MB"

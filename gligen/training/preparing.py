@@ -10,19 +10,19 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from gligen.adapters import split_unet
-from gligen.building import build_unet
-from gligen.checkpoints import write_adapter
 from gligen.kinds import MAP, Kind, kind_named
 from gligen.loading import EMBEDDED, load_pipeline, locate
-from gligen.parts import build_parts
 from gligen.pipeline import GligenPipeline
-from gligen.sources import read_original, read_source
 from gligen.tokenizers import MapDownsampler, make_tokenizer
 from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS
 from gligen.training.settings import TrainingSettings
 from gligen.training.starting import widen_first_convolution
 from gligen.unet import add_grounding, add_map_input, is_grounding_key, record_kind
+from gligen.weights.adapters import split_unet
+from gligen.weights.building import build_unet
+from gligen.weights.checkpoints import write_adapter
+from gligen.weights.parts import build_parts
+from gligen.weights.sources import read_original, read_source
 
 FIRST_CONVOLUTION = ("conv_in.weight", "conv_in.bias")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from gligen.images import contact_sheet, draw_layout
+from gligen.pictures.images import contact_sheet, draw_layout
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 

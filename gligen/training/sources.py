@@ -10,9 +10,9 @@ from PIL import Image
 
 from gligen.data import Dataset, Sample, open_dataset
 from gligen.data.augment import CENTRE, RANDOM, Augmentation, View, augment
-from gligen.images import flattened
 from gligen.kinds import MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.layout import Layout, Region
+from gligen.pictures.images import flattened
 from gligen.request import Request
 from gligen.training.examples import Example, ExampleSource
 from gligen.training.masks import random_hole

@@ -8,8 +8,8 @@ from PIL import Image
 
 from gligen.kinds import KEYPOINT, MAP, TEXT_IMAGE_BOX, kind_named
 from gligen.layout import Layout, Region
-from gligen.maps import canny_map
 from gligen.person import Person
+from gligen.pictures.maps import canny_map
 from gligen.request import Request
 from gligen.training.bank import load_images, load_scenes
 from gligen.training.examples import Example

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from demo.flags import parse_flags
 from demo.startup import load_service
-from gligen.metadata import read_settings
+from gligen.pictures.metadata import read_settings
 from tests.browser.drawing import boxes, drag, scribble
 from tests.demo.serving import served
 

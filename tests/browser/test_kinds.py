@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from demo.service import LocalService, ModelCard
 from gligen.kinds import KINDS
-from gligen.metadata import read_settings
+from gligen.pictures.metadata import read_settings
 from tests.browser.drawing import drag
 from tests.conftest import small_pipeline
 from tests.demo.serving import served

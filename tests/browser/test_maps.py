@@ -6,8 +6,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from demo.service import GENERATION
-from gligen.ade import NAMES
 from gligen.kinds import KINDS
+from gligen.pictures.ade import NAMES
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 

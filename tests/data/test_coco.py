@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gligen.ade import NUM_LABELS
+from gligen.pictures.ade import NUM_LABELS
 from tests.data.files import (
     CATEGORIES,
     HEIGHT,

@@ -6,7 +6,7 @@ import pickle
 import pytest
 from PIL import Image
 
-from gligen.images import open_picture
+from gligen.pictures.images import open_picture
 from tests.data.files import HEIGHT, WIDTH, counts, open_here, tsv_row
 
 CAPTION = "a black dog on grass"

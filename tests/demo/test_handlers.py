@@ -30,7 +30,7 @@ from demo.service import (
     ModelCard,
 )
 from gligen.layout import Layout, Region
-from gligen.metadata import read_settings
+from gligen.pictures.metadata import read_settings
 from gligen.request import Request
 from tests.demo.fake_service import FakeService
 

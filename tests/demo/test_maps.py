@@ -9,7 +9,7 @@ from PIL import Image
 
 from demo.components.mapview import MapPreview
 from demo.maps import HINTS, MAP_KINDS, MAX_LEGEND, MapView, edges_of, look_at, open_map_file
-from gligen.ade import COLOURS, NAMES
+from gligen.pictures.ade import COLOURS, NAMES
 
 SIZE = (64, 48)
 

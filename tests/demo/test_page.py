@@ -15,7 +15,7 @@ from demo.calls import OPTION_TYPES, read_options
 from demo.handlers import Options
 from demo.service import FLAGS, GENERATION, IMAGE_GENERATION, INPAINTING
 from gligen.kinds import KINDS
-from gligen.metadata import read_settings
+from gligen.pictures.metadata import read_settings
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 

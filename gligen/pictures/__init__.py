@@ -1,0 +1,1 @@
+"""Pictures in and out: reading them safely, maps, edges, skeletons, drawings, settings in PNG."""

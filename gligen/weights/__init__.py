@@ -1,0 +1,1 @@
+"""Files of weights: what they are, how they are read, converted and put onto a base."""
