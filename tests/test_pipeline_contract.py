@@ -657,7 +657,9 @@ def test_the_way_out_of_a_refused_folder_works(built, kind, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="save_adapter") as error:
         pipeline.save_pretrained("folder")
-    advised = re.search(r"gligen\.checkpoints\.(save_adapter)\((.*?)\), and", str(error.value))
+    advised = re.search(
+        r"gligen\.weights\.checkpoints\.(save_adapter)\((.*?)\), and", str(error.value)
+    )
     assert advised is not None
     assert advised[2] == f"'{kind}.safetensors', pipeline.unet, '{kind}'"
     save_adapter(f"{kind}.safetensors", pipeline.unet, kind)

@@ -173,7 +173,7 @@ def one_strange_pixel():
         (Image.new("L", (0, 5)), "semantic", r"semantic map is empty \(0 x 5 pixels\)"),
         (Image.new("L", (3, 0)), "depth", r"The depth map is empty \(3 x 0 pixels\)"),
         (Image.new("F", (3, 3)), "depth", r"The depth map has 32-bit pixels"),
-        (photo(), "canny", r"canny map is a coloured picture .*gligen\.maps\.canny_map"),
+        (photo(), "canny", r"canny map is a coloured picture .*gligen\.pictures\.maps\.canny_map"),
         (photo(), "hed", r"hed map is a coloured picture"),
         (photo(), "depth", r"depth map is a coloured picture .* without a colour scale"),
         (Image.new("L", (3, 3), 255), "canny", r"mostly white .* Invert it"),
