@@ -205,11 +205,13 @@ class _Training:
                 self._log(folder, step + 1, bar)
         if not self.accelerator.is_main_process:
             return
-        every = settings.sample_every_steps
-        if every and ((step + 1) % every == 0 or is_last):
-            self._draw_samples(folder, step + 1)
         if is_last or self.clock.is_due(settings.save_every_seconds):
             folder.save(self.state(step + 1))
+        every = settings.sample_every_steps
+        if every and ((step + 1) % every == 0 or is_last):
+            bar.set_description("painting samples")
+            self._draw_samples(folder, step + 1)
+            bar.set_description("")
 
     def _log(self, folder: RunFolder, step: int, bar: tqdm) -> None:
         if not math.isfinite(self.recent_loss):

@@ -19,7 +19,8 @@ from gligen.training.masks import random_hole
 from gligen.training.settings import TrainingSettings
 
 WORLD = "world:"  # what `data` begins with for a bank of the synthetic world
-NUM_SAMPLES = 8  # pictures on a sheet of samples
+NUM_SAMPLES = 4  # pictures on a sheet of samples
+SAMPLE_STEPS = 20
 
 
 class FileExamples:
@@ -81,11 +82,20 @@ class FileExamples:
             layout = view.layout
             if self._kind.modality == TEXT_IMAGE_BOX:
                 layout = with_crops(layout, view.picture)
-            if self._kind.is_inpainting and layout.regions:
-                request = Request(caption, layout, seed=index, inpaint_image=view.picture)
-                requests.append(request)
-            elif not self._kind.is_inpainting and (caption.strip() or layout):
-                requests.append(Request(caption, layout, seed=index))
+            is_paintable = (
+                bool(layout.regions) if self._kind.is_inpainting else bool(caption.strip())
+            )
+            if is_paintable or (layout and not self._kind.is_inpainting):
+                requests.append(
+                    Request(
+                        caption,
+                        layout,
+                        num_inference_steps=SAMPLE_STEPS,
+                        sampler="dpm++",
+                        seed=index,
+                        inpaint_image=view.picture if self._kind.is_inpainting else None,
+                    )
+                )
         return requests
 
     def _view(

@@ -20,7 +20,7 @@ from gligen.world.captions import with_article
 from gligen.world.labels import draw_labels
 
 NUM_VALIDATION = 256  # scenes at the end of a bank that are never trained on
-NUM_SAMPLES = 8
+NUM_SAMPLES = 4
 NUM_WATCHED = 128  # of them, for the paired loss
 MAP_KINDS = ("semantic", "canny")  # that can be derived from a scene
 
