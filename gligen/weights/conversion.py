@@ -236,7 +236,11 @@ def original_adapter_state(state: Mapping[str, Tensor]) -> State:
     layers = len([place for place in fused if place[:2] == ("down_blocks", "0")])
     levels = 1 + max([int(place[1]) for place in fused if place[0] == "up_blocks"], default=-1)
     if not layers or not levels:
-        raise ValueError("The adapter has no gated layers on the way down or up; it is incomplete.")
+        raise ValueError(
+            "The adapter cannot have the original's names: they are counted from gated layers at "
+            "the finest level, as Stable Diffusion 1.x has them, and this one has none there. It "
+            "is of another architecture, or incomplete; write it with --names diffusers."
+        )
     sizes = UNetSizes(4, 4, (), layers, (True,) * levels, 0)
     return rename_state(state, invert(sizes.prefixes()), "adapter")
 

@@ -11,6 +11,7 @@ from gligen.weights.conversion import (
     UNetSizes,
     convert_adapter_state,
     convert_unet_state,
+    original_adapter_state,
     rename_key,
 )
 from gligen.weights.partnames import convert_text_state, convert_vae_state, text_keys_for
@@ -176,3 +177,9 @@ def test_text_encoders_of_every_transformers_version(prefix):
     assert len(state) == len(original) - 1
     old = text_keys_for(["text_model.final_layer_norm.bias"], state)
     assert "text_model.final_layer_norm.bias" in old
+
+
+def test_names_of_the_original_need_gated_layers_at_the_finest_level():
+    state = {"down_blocks.1.attentions.0.transformer_blocks.0.fuser.alpha_attn": torch.zeros(())}
+    with pytest.raises(ValueError, match="none there.*--names diffusers"):
+        original_adapter_state(state)
