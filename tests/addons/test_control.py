@@ -89,6 +89,26 @@ def test_grounding_acts_beside_a_control_image(controlled):
     assert far(latents(controlled, control_image=photo(), layout=Layout()), made)
 
 
+def diffusers_own(build, ours, **add_on):
+    """Build diffusers' pipeline around the frozen weights of ours, with the same add-on."""
+    parts = small_pipeline()
+    unet = small_unet()
+    unet.load_state_dict({key: ours.unet.state_dict()[key] for key in unet.state_dict()})
+    theirs = build(
+        vae=parts.vae,
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        unet=unet,
+        scheduler=parts.scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        **add_on,
+    )
+    theirs.set_progress_bar_config(disable=True)
+    return theirs
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -101,21 +121,9 @@ def test_grounding_acts_beside_a_control_image(controlled):
     ],
 )
 def test_without_grounding_it_is_diffusers_own_pipeline(controlled, changes):
-    parts = small_pipeline()
-    unet = small_unet()
-    unet.load_state_dict({key: controlled.unet.state_dict()[key] for key in unet.state_dict()})
-    theirs = StableDiffusionControlNetPipeline(
-        vae=parts.vae,
-        text_encoder=parts.text_encoder,
-        tokenizer=parts.tokenizer,
-        unet=unet,
-        controlnet=controlled.controlnet,
-        scheduler=parts.scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+    theirs = diffusers_own(
+        StableDiffusionControlNetPipeline, controlled, controlnet=controlled.controlnet
     )
-    theirs.set_progress_bar_config(disable=True)
     options = {
         "num_inference_steps": 4,
         "generator": torch.Generator().manual_seed(1),
@@ -333,21 +341,7 @@ def test_every_evaluation_gets_all_features_for_both_halves(adapted):
 
 @pytest.mark.parametrize("changes", [{}, {"guidance_scale": 1.0}, {"num_images_per_prompt": 2}])
 def test_an_adapter_without_grounding_is_diffusers_own(adapted, changes):
-    parts = small_pipeline()
-    unet = small_unet()
-    unet.load_state_dict({key: adapted.unet.state_dict()[key] for key in unet.state_dict()})
-    theirs = StableDiffusionAdapterPipeline(
-        vae=parts.vae,
-        text_encoder=parts.text_encoder,
-        tokenizer=parts.tokenizer,
-        unet=unet,
-        adapter=adapted.adapter,
-        scheduler=parts.scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    theirs.set_progress_bar_config(disable=True)
+    theirs = diffusers_own(StableDiffusionAdapterPipeline, adapted, adapter=adapted.adapter)
     options = {
         "num_inference_steps": 4,
         "height": 64,
