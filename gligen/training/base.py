@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
@@ -158,7 +158,12 @@ def train(
     batches = BaseBatches(bank, run, tokenizer, recipe, device)
     modules = {"unet": unet, "text_encoder": text_encoder}
     parameters = [*text_encoder.parameters(), *unet.parameters()]
-    optimiser = Optimiser(parameters, recipe.num_steps, recipe.learning_rate)
+    optimiser = Optimiser(
+        parameters,
+        recipe.num_steps,
+        recipe.learning_rate,
+        matrices=inner_matrices(text_encoder, unet),
+    )
 
     def loss_of(batch: BaseBatch) -> Tensor:
         with torch.autocast(device, torch.bfloat16):
@@ -179,6 +184,17 @@ def train(
             run.keep(step + 1, modules, optimiser)
     optimiser.average.copy_to_parameters()
     save_base(run.folder, tokenizer, text_encoder, unet, scheduler)
+
+
+def inner_matrices(*modules: nn.Module) -> list[nn.Parameter]:
+    """Return the weights between inner layers: no embeddings, first or last convolutions."""
+    outer = ("embedding.weight", "conv_in.weight", "conv_out.weight")
+    return [
+        parameter
+        for module in modules
+        for name, parameter in module.named_parameters()
+        if parameter.ndim > 1 and not name.endswith(outer)
+    ]
 
 
 def save_base(
