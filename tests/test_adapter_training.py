@@ -125,9 +125,10 @@ class CutExamples(RandomExamples):
         return super().example(index, rng)
 
 
-@pytest.mark.parametrize("after", [5, 11, 17])
-def test_a_run_that_was_cut_ends_like_one_that_was_not(base, tmp_path, after):
-    whole = settings_for(base, tmp_path / "whole", num_steps=6, save_every_seconds=0.0)
+@pytest.mark.parametrize(("after", "optimizer"), [(5, "adamw"), (11, "muon"), (17, "adamw")])
+def test_a_run_that_was_cut_ends_like_one_that_was_not(base, tmp_path, after, optimizer):
+    changes = {"num_steps": 6, "save_every_seconds": 0.0, "optimizer": optimizer}
+    whole = settings_for(base, tmp_path / "whole", **changes)
     cut = replace(whole, output=str(tmp_path / "cut"))
     expected = load_file(train(whole))
     with pytest.raises(CutError):

@@ -7,7 +7,7 @@ it was interrupted.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.training.examples import Draw, Draws, ExampleSource, Shares
+from gligen.training.muon import MuonAdamW, inner_matrices
 from gligen.training.objective import GroundedLoss, TrainingBatch, encode_draws
 from gligen.training.preparing import check_frozen, fingerprints, prepare_model, save_trained
 from gligen.training.progress import Clock, RunFolder
@@ -158,7 +159,7 @@ class _Training:
             settings.min_snr_gamma,
         )
         self.objective, self.optimizer = accelerator.prepare(
-            objective.to(accelerator.device), make_optimizer(self.parameters, settings)
+            objective.to(accelerator.device), make_optimizer(unet, settings)
         )
         self.clock = Clock()
         self._losses: list[Tensor] = []  # since the last line of the log
@@ -294,17 +295,20 @@ class _Training:
         return state["step"]
 
 
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: TrainingSettings
-) -> torch.optim.Optimizer:
-    """Build the optimiser that the settings name.
+def make_optimizer(unet: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Build the optimiser that the settings name, for the parameters that are trained.
 
     Raises:
         ValueError: it needs a package that is not installed.
     """
+    parameters = [p for p in unet.parameters() if p.requires_grad]
     options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(parameters, betas=(0.9, 0.99), **options)
+    if settings.optimizer == "muon":
+        matrices = inner_matrices(unet)
+        apart = {id(matrix) for matrix in matrices}
+        return MuonAdamW(matrices, [p for p in parameters if id(p) not in apart], **options)
     try:
         import bitsandbytes  # pyright: ignore[reportMissingImports]
     except ImportError:

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from gligen.training.autoencoder import LATENT_CHANNELS, NUM_VALIDATION
 from gligen.training.bank import load_scenes, load_world
 from gligen.training.captions import caption_ids, tokenize
+from gligen.training.muon import inner_matrices
 from gligen.training.runs import Optimiser, TrainingRun
 from gligen.training.text import WIDTH, make_text_encoder, make_tokenizer, save_text
 
@@ -184,17 +185,6 @@ def train(
             run.keep(step + 1, modules, optimiser)
     optimiser.average.copy_to_parameters()
     save_base(run.folder, tokenizer, text_encoder, unet, scheduler)
-
-
-def inner_matrices(*modules: nn.Module) -> list[nn.Parameter]:
-    """Return the weights between inner layers: no embeddings, first or last convolutions."""
-    outer = ("embedding.weight", "conv_in.weight", "conv_out.weight")
-    return [
-        parameter
-        for module in modules
-        for name, parameter in module.named_parameters()
-        if parameter.ndim > 1 and not name.endswith(outer)
-    ]
 
 
 def save_base(

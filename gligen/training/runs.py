@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from gligen.training.muon import MuonAdamW
+
 
 def cosine_learning_rate(step: int, num_steps: int, peak: float, warmup: int = 100) -> float:
     """Return the learning rate of `step`: linear warm-up, then a half cosine to 2 % of the peak."""
@@ -41,16 +43,15 @@ class MovingAverage:
 
 
 class Optimiser:
-    """One step of any stage: AdamW with warm-up, cosine and clipping, then the moving average.
+    """One step of any stage: warm-up, cosine and clipping, then the moving average.
 
     Args:
         parameters: all that is trained.
         num_steps: where the cosine ends.
         learning_rate: its peak.
         decay: of the moving average.
-        matrices: of the parameters, those that follow Muon instead: every step goes equally far in
-            all directions of the matrix. On stage 1 that gained in 100 steps what AdamW gained in
-            1,000, for 13 % more time a step. A convolution counts as a matrix of its filters.
+        matrices: of the parameters, those that follow Muon instead of AdamW. On stage 1 that gained
+            in 100 steps what AdamW gained in 1,000, for 13 % more time a step.
     """
 
     def __init__(
@@ -65,49 +66,28 @@ class Optimiser:
         self.num_steps = num_steps
         self.learning_rate = learning_rate
         self.average = MovingAverage(self.parameters, decay)
-        self._matrices = list(matrices)
-        apart = {id(matrix) for matrix in self._matrices}
-        self.adam = torch.optim.AdamW(
-            [p for p in self.parameters if id(p) not in apart],
-            betas=(0.9, 0.99),
-            weight_decay=0.01,
-            fused=True,
-        )
-        # The same memory, seen as matrices.
-        self._views = [nn.Parameter(m.data.view(len(m), -1)) for m in self._matrices]
-        self.muon = None
-        if self._views:
-            self.muon = torch.optim.Muon(
-                self._views, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-            )
+        matrices = list(matrices)
+        apart = {id(matrix) for matrix in matrices}
+        others = [p for p in self.parameters if id(p) not in apart]
+        self.steps = MuonAdamW(matrices, others, weight_decay=0.01)
 
     def descend(self, step: int, loss: torch.Tensor) -> None:
         """Follow the gradient of `loss`; `step` counts from 0."""
-        optimizers = [self.adam] if self.muon is None else [self.adam, self.muon]
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = cosine_learning_rate(step, self.num_steps, self.learning_rate)
-        for parameter in self.parameters:
-            parameter.grad = None
+        for group in self.steps.param_groups:
+            group["lr"] = cosine_learning_rate(step, self.num_steps, self.learning_rate)
+        self.steps.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for matrix, view in zip(self._matrices, self._views, strict=True):
-            view.grad = None if matrix.grad is None else matrix.grad.reshape(view.shape)
-        for optimizer in optimizers:
-            optimizer.step()
+        self.steps.step()
         self.average.update(step)
 
     def state(self) -> dict[str, Any]:
         """Return what a later sitting needs besides the parameters."""
-        muon = None if self.muon is None else self.muon.state_dict()
-        average = self.average.averages
-        return {"optimizer": self.adam.state_dict(), "muon": muon, "average": average}
+        return {"optimizer": self.steps.state_dict(), "average": self.average.averages}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` returned."""
-        self.adam.load_state_dict(state["optimizer"])
-        if self.muon is not None:
-            self.muon.load_state_dict(state["muon"])
+        self.steps.load_state_dict(state["optimizer"])
         self.average.averages = [
             saved.to(parameter.device)
             for saved, parameter in zip(state["average"], self.parameters, strict=True)

@@ -10,7 +10,7 @@ import yaml
 from gligen.kinds import INPAINTING, MAP, TEXT_BOX, TEXT_IMAGE_BOX, kind_named
 
 PRECISIONS = ("no", "fp16", "bf16")
-OPTIMIZERS = ("adamw", "adamw8bit")
+OPTIMIZERS = ("adamw", "adamw8bit", "muon")
 STARTS = ("closed", "aimed")
 LOGS = ("jsonl", "tensorboard")
 SCHEDULES = ("constant", "cosine")
@@ -41,7 +41,7 @@ class TrainingSettings:
     warmup_steps: int = 1000
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
-    optimizer: str = "adamw"  # or "adamw8bit" (needs bitsandbytes and a CUDA device)
+    optimizer: str = "adamw"  # or "adamw8bit" (needs bitsandbytes and CUDA), "muon" (see muon.py)
     ema_decay: float = 0.999
     min_snr_gamma: float | None = None  # weighs the loss by min(SNR, gamma) / SNR (2303.09556)
     mixed_precision: str = "no"  # "no", "fp16", "bf16"
