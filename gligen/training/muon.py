@@ -49,7 +49,9 @@ class MuonAdamW(torch.optim.Optimizer):
             )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride] (torch overloads it)
+        self, closure: Callable[[], float] | None = None
+    ) -> float | None:
         """Follow the gradients; a parameter without one stays as it is."""
         loss = None
         if closure is not None:
