@@ -5,6 +5,7 @@ import sys
 from typing import NoReturn
 
 from gligen.data.command import add_data
+from gligen.evaluation.command import add_evaluate
 from gligen.kinds import KINDS
 from gligen.training.command import add_train
 
@@ -118,6 +119,7 @@ def build_parser() -> Parser:
 
     add_train(commands)
     add_data(commands)
+    add_evaluate(commands)
 
     info = commands.add_parser(
         "info",

@@ -1,4 +1,4 @@
-"""The command line: `python -m gligen generate|inpaint|convert|train|data|info`.
+"""The command line: `python -m gligen generate|inpaint|convert|train|data|evaluate|info`.
 
 Bad input ends with one sentence on stderr and exit code 2; anything else that goes wrong is a
 defect and shows its traceback. What needs torch is imported when a command runs, so that --help
@@ -18,6 +18,7 @@ from PIL import Image
 
 from gligen.arguments import BAD_INPUT, build_parser, complain
 from gligen.data.command import run_data
+from gligen.evaluation.command import run_evaluate
 from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.pictures.images import draw_layout, open_picture
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         if options.command == "data":
             return _data(options)
-        commands = {"info": _info, "convert": _convert, "train": _train}
+        commands = {
+            "info": _info,
+            "convert": _convert,
+            "train": _train,
+            "evaluate": _evaluate,
+        }
         commands.get(options.command, _paint)(options)
     except BadInputError as error:
         complain(str(error))
@@ -198,6 +204,12 @@ def _train(options: argparse.Namespace) -> None:
     with _refusing_bad_input():
         _quiet_libraries()
         run_train(options)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    with _refusing_bad_input():
+        _quiet_libraries()
+        run_evaluate(options)
 
 
 def _data(options: argparse.Namespace) -> int:

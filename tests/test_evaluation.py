@@ -17,8 +17,8 @@ from gligen.evaluation.metrics import (
     intersection_over_union,
     summarise,
 )
+from gligen.evaluation.options import Options
 from gligen.evaluation.run import (
-    Options,
     draw_grid,
     evaluate,
     fingerprint,

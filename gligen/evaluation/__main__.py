@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from gligen.evaluation.run import MODES, Options, draw_grid, evaluate, make_report
+from gligen.evaluation.options import MODES, Options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,14 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the parsed options say; return the exit code."""
     try:
-        _evaluate(args)
+        evaluate_world(args)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def _evaluate(args: argparse.Namespace) -> None:
+def evaluate_world(args: argparse.Namespace) -> None:
+    """Evaluate as the parsed options say, and write report and contact sheet.
+
+    Raises:
+        ValueError: an option or the model cannot be used.
+    """
     options = Options(
         args.num_layouts,
         args.steps,
@@ -68,7 +73,9 @@ def _evaluate(args: argparse.Namespace) -> None:
         args.batch,
         tuple(mode for mode in MODES if mode in args.modes),
     )
-    from gligen.loading import load_pipeline  # here, so that --help does not load diffusers
+    # Here, so that --help does not load diffusers.
+    from gligen.evaluation.run import draw_grid, evaluate, make_report
+    from gligen.loading import load_pipeline
 
     pipeline = load_pipeline(args.model, base=args.base, device=args.device)
     args.out.parent.mkdir(parents=True, exist_ok=True)
