@@ -11,7 +11,7 @@ from gligen.person import Person
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.training.examples import Example
-from tests.conftest import small_pipeline, small_unet
+from tests.conftest import image_parts, small_pipeline, small_unet
 from tests.test_grounding import layout_for, map_of, picture
 
 CAPTIONS = ("a dog", "a sun and a cat", "a field", "")
@@ -73,4 +73,11 @@ def save_plain_base(folder: Path) -> Path:
     GligenPipeline(
         model.vae, model.text_encoder, model.tokenizer, small_unet(), model.scheduler
     ).save_pretrained(folder)
+    return folder
+
+
+def save_reading_parts(folder: Path) -> Path:
+    """Write what reads reference pictures beside each other, as a training of it does."""
+    for name, part in image_parts("generation_text_image_box").items():
+        part.save_pretrained(folder / name)
     return folder

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from torch import Tensor, nn
 
 from gligen.kinds import MAP, Kind, kind_named
@@ -15,10 +16,12 @@ from gligen.loading import EMBEDDED, load_pipeline, locate
 from gligen.pipeline import GligenPipeline
 from gligen.tokenizers import MapDownsampler, make_tokenizer
 from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS
+from gligen.training.inheriting import can_inherit, inherit_layers
+from gligen.training.seeing import reading_parts
 from gligen.training.settings import TrainingSettings
 from gligen.training.starting import widen_first_convolution
 from gligen.unet import add_grounding, add_map_input, is_grounding_key, record_kind
-from gligen.weights.adapters import split_unet
+from gligen.weights.adapters import Adapter, split_unet
 from gligen.weights.building import build_unet
 from gligen.weights.checkpoints import write_adapter
 from gligen.weights.parts import build_parts
@@ -33,11 +36,14 @@ def prepare_model(settings: TrainingSettings, device: torch.device) -> GligenPip
     Raises:
         ValueError: the base or the adapter cannot be had, or they do not fit each other.
     """
-    if settings.adapter is not None:
+    origin = _other_kind(settings)
+    if settings.adapter is not None and origin is None:
         base = None if settings.adapter == settings.base else settings.base
         pipeline = load_pipeline(settings.adapter, settings.kind, base, device, "float32")
     else:
         pipeline = _with_new_layers(settings, device)
+        if origin is not None:
+            inherit_layers(pipeline._components, origin)
     trained = trained_names(pipeline.unet, settings)
     for name, parameter in pipeline.unet.named_parameters():
         if name in trained:
@@ -45,6 +51,18 @@ def prepare_model(settings: TrainingSettings, device: torch.device) -> GligenPip
             parameter.data = parameter.data.clone()
         parameter.requires_grad_(name in trained)
     return pipeline
+
+
+def _other_kind(settings: TrainingSettings) -> Adapter | None:
+    """Return the adapter to go on from where it is not of the kind that is trained."""
+    if settings.adapter is None:
+        return None
+    place = locate(settings.adapter)
+    adapters = read_source(place, None if place.is_dir() else (settings.kind,)).adapters
+    if settings.kind in adapters or not adapters:
+        return None
+    fitting = [a for kind, a in adapters.items() if can_inherit(settings.kind, kind)]
+    return fitting[0] if fitting else next(iter(adapters.values()))
 
 
 def trained_names(unet: UNet2DConditionModel, settings: TrainingSettings) -> set[str]:
@@ -71,7 +89,12 @@ def _with_new_layers(settings: TrainingSettings, device: torch.device) -> Gligen
     add_new_layers(unet, kind, **sizes)
     record_kind(unet, settings.kind)
     pipeline = GligenPipeline(
-        parts.vae, parts.text_encoder, parts.tokenizer, unet.to(device), parts.scheduler
+        parts.vae,
+        parts.text_encoder,
+        parts.tokenizer,
+        unet.to(device),
+        parts.scheduler,
+        **reading_parts(settings, source.model, device),
     )
     pipeline.model_name = EMBEDDED if settings.base == EMBEDDED else str(settings.base)
     return pipeline
@@ -120,6 +143,9 @@ def save_trained(
     assert adapter is not None, "a trained model has new layers"
     if kind_named(settings.kind).is_inpainting:
         adapter = replace(adapter, original=read_original(locate(settings.base)))
+    if isinstance(pipeline.image_project, CLIPImageProjection):
+        weight = pipeline.image_project.project.weight.detach().cpu()
+        adapter = replace(adapter, projection=weight.contiguous())
     notes = {"settings": asdict(settings), **figures}
     write_adapter(path, replace(adapter, base=settings.base, notes=notes))
 

@@ -28,7 +28,9 @@ class TrainingSettings:
     data: str  # dataset to read (docs/data.md), or "world:FOLDER", a bank of the synthetic world
     kind: str = "generation_text_box"  # one of gligen.kinds.KINDS
     base: str = "embedded"  # frozen: a Stable Diffusion 1.x folder, file or hub id
-    adapter: str | None = None  # to go on from; None: new layers
+    adapter: str | None = None  # to go on from (see training.inheriting); None: new layers
+    image_encoder: str | None = None  # text-image kinds: folder or hub id; None: the base's
+    projection: str | None = None  # text-image kinds: file of the matrix; None: the encoder's
     start: str = "closed"  # "closed": gates shut, as in the paper; "aimed": see training.aiming
     backbone_widths: list[int] | None = None  # map kinds: of the ConvNeXt; None: the "tiny" one's
     backbone_depths: list[int] | None = None

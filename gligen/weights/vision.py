@@ -58,7 +58,9 @@ class Eyes:
             weight = matrix.T.contiguous()
         if weight is None:
             return {}
-        vision = self._find_vision(released_model(kind).image_encoder_id)
+        vision = self._find_vision(
+            _recorded_encoder(adapter), released_model(kind).image_encoder_id
+        )
         if vision is None:
             return {}
         return {
@@ -67,23 +69,45 @@ class Eyes:
             "image_project": build_projection(weight, self._device, self._dtype),
         }
 
-    def _find_vision(self, hub_id: str | None) -> Vision | None:
+    def _find_vision(self, recorded: str | None, hub_id: str | None) -> Vision | None:
         if self._vision is None:
             folders = [s.model.folder for s in self._sources if s.model and s.model.folder]
             folder = next((f for f in folders if (f / "image_encoder").is_dir()), None)
             if folder is not None:
                 self._vision = read_vision(folder, self._device, self._dtype)
-            elif hub_id is not None:
-                self._vision = self._fetch_vision(hub_id)
+            elif recorded or hub_id:
+                self._vision = self._fetch_vision(recorded or str(hub_id))
         return self._vision
 
-    def _fetch_vision(self, hub_id: str) -> Vision | None:
+    def _fetch_vision(self, name: str) -> Vision | None:
         try:
-            folder = fetch_image_encoder(hub_id)
+            folder, part = find_vision(name)
         except ValueError as error:
-            warnings.warn(f"Reference pictures cannot be read: {error}", stacklevel=4)
+            warnings.warn(f"Reference pictures cannot be read: {error}", stacklevel=5)
             return None
-        return read_vision(folder, self._device, self._dtype, part="")
+        return read_vision(folder, self._device, self._dtype, part)
+
+
+def find_vision(name: str) -> tuple[Path, str]:
+    """Return the folder of an image encoder, and the part of that folder that it is.
+
+    Args:
+        name: a folder that is an image encoder, or has one in `image_encoder`; or a hub id.
+
+    Raises:
+        ValueError: there is no such folder, and it is not to be had from the hub either.
+    """
+    place = Path(name).expanduser()
+    if not place.is_dir():
+        return fetch_image_encoder(name), ""
+    return place, "image_encoder" if (place / "image_encoder").is_dir() else ""
+
+
+def _recorded_encoder(adapter: Adapter) -> str | None:
+    """Return the image encoder that an adapter says it was trained with."""
+    settings = (adapter.notes or {}).get("settings")
+    name = settings.get("image_encoder") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def read_vision(
