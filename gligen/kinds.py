@@ -11,6 +11,12 @@ from gligen.layout import MAX_REGIONS, Layout
 TEXT_BOX, TEXT_IMAGE_BOX, KEYPOINT, MAP = "text_box", "text_image_box", "keypoint", "map"
 GENERATION, INPAINTING = "generation", "inpainting"
 
+# How the new layers are made. The first of each is every released model's; the others are the
+# paper's ablations, which are trained here to compare with.
+CROSS_ATTENTION, MLP_BOXES = "gated_cross_attention", "mlp"
+FUSERS = ("gated_self_attention", CROSS_ATTENTION)
+BOX_EMBEDDINGS = ("fourier", MLP_BOXES)
+
 
 @dataclass(frozen=True)
 class Kind:

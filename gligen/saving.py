@@ -7,7 +7,7 @@ from pathlib import Path
 from diffusers import UNet2DConditionModel
 
 from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, TEXT_IMAGE_BOX
-from gligen.unet import kind_of, modality_of
+from gligen.unet import ablations, kind_of, modality_of
 
 # Components that only the text-image kinds have.
 REFERENCE_PARTS = ("image_encoder", "image_project", "processor")
@@ -27,12 +27,16 @@ def check_savable(unet: UNet2DConditionModel | None) -> None:
     """Refuse a UNet that diffusers could not build from its folder.
 
     Raises:
-        ValueError: it is of the keypoint kind or of a map kind.
+        ValueError: it is of the keypoint kind or of a map kind, or has the layers of an ablation.
     """
-    if unet is not None and modality_of(unet) in (KEYPOINT, MAP):
+    if unet is None:
+        return
+    ablated = ", ".join(ablations(unet).values())
+    if ablated or modality_of(unet) in (KEYPOINT, MAP):
         kind = kind_of(unet)
+        what = f"the kind {kind}" + (f" with {ablated}" if ablated else "")
         raise ValueError(
-            f"A diffusers folder has no form for the kind {kind}. Save what belongs to the kind "
+            f"A diffusers folder has no form for {what}. Save what belongs to the kind "
             f"with gligen.weights.checkpoints.save_adapter('{kind}.safetensors', pipeline.unet, "
             f"'{kind}'), and put it on its base again with "
             "gligen.loading.load_pipeline(path, base=...)."

@@ -21,13 +21,16 @@ from torch import Tensor, nn
 
 from gligen.addons.lorascale import lora_scale
 from gligen.addons.residuals import Residuals
-from gligen.attention import GatedSelfAttention, Grounding
+from gligen.attention import GatedCrossAttention, GatedLayer, Grounding, gated_layer_type
 from gligen.kinds import (
+    CROSS_ATTENTION,
+    FUSERS,
     GENERATION,
     INPAINTING,
     KEYPOINT,
     KINDS,
     MAP,
+    MLP_BOXES,
     TEXT_BOX,
     TEXT_IMAGE_BOX,
     kind_named,
@@ -48,6 +51,8 @@ ATTENTION_TYPES = {
     KEYPOINT: "gated-keypoint",
     MAP: "gated-map",
 }
+# Appended where the layers are those of an ablation, so that nobody builds the usual ones for them.
+_ABLATED = {"fuser": "-cross-attention", "box_embedding": "-mlp-boxes"}
 _KIND_ENTRY = "gligen_kind"  # of the configuration
 _MODALITIES: dict[type[nn.Module], str] = {
     TextBoxTokenizer: TEXT_BOX,
@@ -171,10 +176,24 @@ def record_kind(unet: UNet2DConditionModel, kind: str) -> None:
         unet.register_to_config(**{_KIND_ENTRY: kind})
 
 
+def ablations(unet: UNet2DConditionModel) -> dict[str, str]:
+    """Return what a UNet has in place of the usual layers: `fuser` and `box_embedding`.
+
+    Either is there only where it is not the first of `gligen.kinds.FUSERS` or `BOX_EMBEDDINGS`.
+    """
+    found = {}
+    if any(isinstance(module, GatedCrossAttention) for module in unet.modules()):
+        found["fuser"] = CROSS_ATTENTION
+    tokenizer = getattr(unet, "position_net", None)
+    if isinstance(tokenizer, TextBoxTokenizer) and tokenizer.box_embedding == MLP_BOXES:
+        found["box_embedding"] = MLP_BOXES
+    return found
+
+
 def add_grounding(
-    unet: UNet2DConditionModel, tokenizer: Tokenizer | None = None
+    unet: UNet2DConditionModel, tokenizer: Tokenizer | None = None, fuser: str = FUSERS[0]
 ) -> UNet2DConditionModel:
-    """Put gated self-attention into every block, and a grounding tokenizer into the UNet.
+    """Put a gated layer into every block, and a grounding tokenizer into the UNet.
 
     Works in place and returns `unet`. Layers that diffusers made (`attention_type="gated"` or
     `"gated-text-image"`) are replaced by this library's with the same parameter objects; a plain
@@ -184,6 +203,7 @@ def add_grounding(
         unet: any SD 1.x UNet.
         tokenizer: what reads the layout; default: diffusers' own where the UNet has one, else a
             text-box tokenizer as wide as the UNet's cross-attention.
+        fuser: which gated layers, one of `gligen.kinds.FUSERS`, where the UNet has none yet.
 
     Raises:
         ValueError: the UNet has no transformer blocks, or gated layers of an unknown type.
@@ -196,12 +216,14 @@ def add_grounding(
             f"{len(blocks)} transformer blocks and cross_attention_dim={token_width!r}."
         )
     for block in blocks:
-        _add_fuser(block, token_width)
+        _add_fuser(block, token_width, fuser)
     existing = getattr(unet, "position_net", None)
     if tokenizer is None:
         tokenizer = _tokenizer_for(existing, token_width, blocks[0].attn1.to_q.weight)
     unet.position_net = tokenizer.train(unet.training)
-    unet.register_to_config(attention_type=ATTENTION_TYPES[_MODALITIES[type(tokenizer)]])
+    attention_type = ATTENTION_TYPES[_MODALITIES[type(tokenizer)]]
+    attention_type += "".join(_ABLATED[name] for name in ablations(unet))
+    unet.register_to_config(attention_type=attention_type)
     return unet
 
 
@@ -233,25 +255,26 @@ def add_map_input(
     return unet
 
 
-def _add_fuser(block: BasicTransformerBlock, token_width: int) -> None:
+def _add_fuser(block: BasicTransformerBlock, token_width: int, fuser: str) -> None:
     existing = getattr(block, "fuser", None)
-    if isinstance(existing, GatedSelfAttention):
+    if isinstance(existing, GatedLayer):
         return
     reference = block.attn1.to_q.weight
     heads = block.attn1.heads
     head_width = block.attn1.inner_dim // heads
+    build = gated_layer_type(FUSERS[0] if existing is not None else fuser)
     with torch.device("meta" if existing is not None else reference.device):
-        fuser = GatedSelfAttention(block.attn1.query_dim, token_width, heads, head_width)
+        layer = build(block.attn1.query_dim, token_width, heads, head_width)
     if existing is None:
-        fuser.to(reference.dtype)
+        layer.to(reference.dtype)
     elif isinstance(existing, GatedSelfAttentionDense):
-        _adopt(fuser, existing)
+        _adopt(layer, existing)
     else:
         raise ValueError(
             f"The UNet has gated layers of the type {type(existing).__name__}; "
             "only self-attention layers (GatedSelfAttentionDense) are supported."
         )
-    block.add_module("fuser", fuser.train(block.training))
+    block.add_module("fuser", layer.train(block.training))
 
 
 def _tokenizer_for(existing: nn.Module | None, token_width: int, reference: Tensor) -> Tokenizer:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, Kind
+from gligen.kinds import BOX_EMBEDDINGS, KEYPOINT, MAP, MLP_BOXES, TEXT_BOX, Kind
 from gligen.person import MAX_PERSONS
 from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS
 from gligen.tokenizers.fourier import fourier_embedding
@@ -48,6 +48,7 @@ def make_tokenizer(
     feature_width: int | None = None,
     widths: Sequence[int] = TINY_WIDTHS,
     depths: Sequence[int] = TINY_DEPTHS,
+    box_embedding: str = BOX_EMBEDDINGS[0],
 ) -> Tokenizer:
     """Build an untrained tokenizer of a kind, by default with the sizes of the released models.
 
@@ -57,14 +58,16 @@ def make_tokenizer(
         feature_width: width of phrase and picture features; default: that of a token.
         widths: of the stages of a map's backbone.
         depths: of the same.
+        box_embedding: of the text-box kinds, one of BOX_EMBEDDINGS.
     """
     if kind.modality == KEYPOINT:
         return KeypointTokenizer(MAX_PERSONS, token_width)
     if kind.modality == MAP:
         num_classes = SEMANTIC_CLASSES if kind.map_channels > 3 else 0
         return MapTokenizer(64, token_width, widths, depths, num_classes)
-    build = TextBoxTokenizer if kind.modality == TEXT_BOX else TextImageBoxTokenizer
-    return build(feature_width or token_width, token_width)
+    if kind.modality == TEXT_BOX:
+        return TextBoxTokenizer(feature_width or token_width, token_width, box_embedding)
+    return TextImageBoxTokenizer(feature_width or token_width, token_width)
 
 
 def tokenizer_like(state: Mapping[str, Tensor]) -> Tokenizer:
@@ -80,7 +83,9 @@ def tokenizer_like(state: Mapping[str, Tensor]) -> Tokenizer:
     }
     try:
         if "null_positive_feature" in found:
-            return TextBoxTokenizer(_width(found, "null_positive_feature"), _outputs(found))
+            width = _width(found, "null_positive_feature")
+            box_embedding = MLP_BOXES if "box_mlp.0.weight" in found else BOX_EMBEDDINGS[0]
+            return TextBoxTokenizer(width, _outputs(found), box_embedding)
         if "null_text_feature" in found:
             width = _width(found, "null_text_feature")
             return TextImageBoxTokenizer(width, _outputs(found, "linears_text"))

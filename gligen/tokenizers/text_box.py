@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gligen.attention import Grounding
+from gligen.kinds import BOX_EMBEDDINGS, MLP_BOXES
 from gligen.tokenizers.fourier import fourier_embedding, fourier_width, mix
-from gligen.tokenizers.mlp import make_mlp
+from gligen.tokenizers.mlp import HIDDEN_WIDTH, make_mlp
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,33 @@ class TextBoxTokenizer(nn.Module):
     A padded slot gets learned null features in place of both. Parameter names are diffusers'
     (`GLIGENTextBoundingboxProjection`, the UNet's `position_net`).
 
+    Args:
+        feature_width: of the phrase feature.
+        token_width: of a grounding token.
+        box_embedding: "fourier", as in every released model, or "mlp", which learns the features
+            of a box from its corners and is what the paper compares them with.
+
     Source: paper, equation (5); original `text_grounding_net.PositionNet`.
     """
 
-    def __init__(self, feature_width: int, token_width: int):
+    def __init__(
+        self, feature_width: int, token_width: int, box_embedding: str = BOX_EMBEDDINGS[0]
+    ):
         super().__init__()
         self.linears = make_mlp(feature_width + fourier_width(4), token_width)
         self.null_positive_feature = nn.Parameter(torch.zeros(feature_width))
         self.null_position_feature = nn.Parameter(torch.zeros(fourier_width(4)))
+        self.box_mlp = None
+        if box_embedding == MLP_BOXES:
+            # As wide at its end as the Fourier features: all that follows is the same.
+            self.box_mlp = nn.Sequential(
+                nn.Linear(4, HIDDEN_WIDTH), nn.SiLU(), nn.Linear(HIDDEN_WIDTH, fourier_width(4))
+            )
+
+    @property
+    def box_embedding(self) -> str:
+        """One of `gligen.kinds.BOX_EMBEDDINGS`."""
+        return BOX_EMBEDDINGS[0] if self.box_mlp is None else MLP_BOXES
 
     @property
     def feature_width(self) -> int:
@@ -60,10 +80,16 @@ class TextBoxTokenizer(nn.Module):
         """Return the grounding tokens of every slot."""
         features = mix(grounding.phrase_features, self.null_positive_feature, grounding.masks)
         positions = mix(
-            fourier_embedding(grounding.boxes), self.null_position_feature, grounding.masks
+            self.box_features(grounding.boxes), self.null_position_feature, grounding.masks
         )
         states = torch.cat([features, positions], dim=-1)
         return self.linears(states.to(self.null_positive_feature.dtype))
+
+    def box_features(self, boxes: Float[Tensor, "*shape 4"]) -> Float[Tensor, "*shape F"]:
+        """Return what stands for each box (xyxy in [0, 1]) beside its phrase."""
+        if self.box_mlp is None:
+            return fourier_embedding(boxes)
+        return self.box_mlp(boxes.to(self.null_position_feature.dtype))
 
     def forward(
         self,

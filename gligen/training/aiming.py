@@ -6,7 +6,8 @@ functions of what enters the layer, so two ridge regressions read them off. Some
 
     logit = gain (cell . box + presence),    cell, box in [-1, 1]^2 from the middle of the picture
 
-where `presence` is 1 for a region and 0 for null and visual tokens.
+where `presence` is 1 for a region and 0 for null and visual tokens. Gated cross-attention, where
+grounding tokens alone are keys, starts in the same way.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from gligen.attention import GatedSelfAttention, Grounding
+from gligen.attention import GatedLayer, GatedSelfAttention, Grounding
 
 RIDGE = 3e-3  # against the variance 1 of normalised features
 
@@ -51,20 +52,24 @@ def aim_attention(
     with _recorded(unet) as visual:
         unet(**inputs, cross_attention_kwargs={"gligen": {"grounding": Grounding(tokens)}})
     for name, layer in unet.named_modules():
-        if not isinstance(layer, GatedSelfAttention):
+        if not isinstance(layer, GatedLayer):
             continue
         cells = layer.norm1(visual[name]).flatten(0, 1).float()
-        regions = layer.norm1(layer.linear(tokens)).flatten(0, 1).float()
+        regions = _keys(layer, tokens).flatten(0, 1).float()
         places = _cell_centres(visual[name].shape[1]).to(cells)
         places = places.repeat(len(visual[name]), 1)
         ones, zeros = torch.ones_like(places[:, :1]), torch.zeros_like(places[:, :1])
         query = _ridge(cells, torch.cat([places, ones], 1))
         present = masks.flatten()[:, None]
         wanted = torch.cat([centres.flatten(0, 1), present], 1)
-        # Visual tokens are keys too: they must not look like regions.
-        silent = torch.cat([zeros, zeros, zeros], 1)
-        weights = torch.cat([1 + 20 * present[:, 0], 0.2 * ones[:, 0]])
-        key = _ridge(torch.cat([regions, cells]), torch.cat([wanted, silent]), weights)
+        weights = 1 + 20 * present[:, 0]
+        if isinstance(layer, GatedSelfAttention):
+            # Visual tokens are keys too: they must not look like regions.
+            silent = torch.cat([zeros, zeros, zeros], 1)
+            weights = torch.cat([weights, 0.2 * ones[:, 0]])
+            key = _ridge(torch.cat([regions, cells]), torch.cat([wanted, silent]), weights)
+        else:
+            key = _ridge(regions, wanted, weights)
         _set_heads(layer, query, key, gain, share_of_heads)
         chosen = present[:, 0] > 0
         fits[name] = (
@@ -88,13 +93,20 @@ def _recorded(unet: UNet2DConditionModel) -> Iterator[dict[str, Tensor]]:
     hooks = [
         layer.register_forward_pre_hook(recorder(name))
         for name, layer in unet.named_modules()
-        if isinstance(layer, GatedSelfAttention)
+        if isinstance(layer, GatedLayer)
     ]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _keys(layer: GatedLayer, tokens: Tensor) -> Tensor:
+    """Return grounding tokens as the layer's keys are made of them."""
+    if isinstance(layer, GatedSelfAttention):
+        return layer.norm1(layer.linear(tokens))
+    return tokens
 
 
 def _cell_centres(num_cells: int) -> Tensor:
@@ -115,9 +127,7 @@ def _ridge(features: Tensor, targets: Tensor, weights: Tensor | None = None) -> 
 
 
 @torch.no_grad()
-def _set_heads(
-    layer: GatedSelfAttention, query: Tensor, key: Tensor, gain: float, share: float
-) -> None:
+def _set_heads(layer: GatedLayer, query: Tensor, key: Tensor, gain: float, share: float) -> None:
     heads = layer.attn.heads
     width = layer.attn.inner_dim // heads
     # The layer divides logits by the root of the head's width.

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from torch import Tensor, nn
 
-from gligen.kinds import MAP, Kind, kind_named
+from gligen.kinds import BOX_EMBEDDINGS, FUSERS, MAP, Kind, kind_named
 from gligen.loading import EMBEDDED, load_pipeline, locate
 from gligen.pipeline import GligenPipeline
 from gligen.tokenizers import MapDownsampler, make_tokenizer
@@ -86,7 +86,7 @@ def _with_new_layers(settings: TrainingSettings, device: torch.device) -> Gligen
     sizes = {} if settings.backbone_widths is None else {"widths": settings.backbone_widths}
     if settings.backbone_depths is not None:
         sizes["depths"] = settings.backbone_depths
-    add_new_layers(unet, kind, **sizes)
+    add_new_layers(unet, kind, **sizes, fuser=settings.fuser, box_embedding=settings.box_embedding)
     record_kind(unet, settings.kind)
     pipeline = GligenPipeline(
         parts.vae,
@@ -105,6 +105,8 @@ def add_new_layers(
     kind: Kind,
     widths: Sequence[int] = TINY_WIDTHS,
     depths: Sequence[int] = TINY_DEPTHS,
+    fuser: str = FUSERS[0],
+    box_embedding: str = BOX_EMBEDDINGS[0],
 ) -> None:
     """Add the layers of a kind, with gates shut: the UNet paints as before.
 
@@ -113,15 +115,19 @@ def add_new_layers(
         kind: of the layers.
         widths: of the stages of a map kind's backbone.
         depths: of the same.
+        fuser: which gated layers.
+        box_embedding: of the text-box kinds.
     """
     width = unet.config.cross_attention_dim
-    tokenizer = make_tokenizer(kind, width, widths=widths, depths=depths)
+    tokenizer = make_tokenizer(
+        kind, width, widths=widths, depths=depths, box_embedding=box_embedding
+    )
     # The released models start from random embeddings too; all zeros would tell nothing apart.
     for name, parameter in tokenizer.named_parameters():
         if name in ("person_embeddings", "keypoint_embeddings", "pos_embedding"):
             nn.init.normal_(parameter, std=0.02)
     reference = unet.conv_out.weight
-    add_grounding(unet, tokenizer.to(reference.device))
+    add_grounding(unet, tokenizer.to(reference.device), fuser)
     if kind.modality == MAP:
         widths = () if kind.name == "hed" else (16 if kind.map_channels > 3 else 4, 8)
         downsampler = MapDownsampler(kind.map_channels, widths).to(reference.device)

@@ -7,7 +7,16 @@ from typing import Any
 
 import yaml
 
-from gligen.kinds import INPAINTING, MAP, TEXT_BOX, TEXT_IMAGE_BOX, kind_named
+from gligen.kinds import (
+    BOX_EMBEDDINGS,
+    FUSERS,
+    INPAINTING,
+    MAP,
+    MLP_BOXES,
+    TEXT_BOX,
+    TEXT_IMAGE_BOX,
+    kind_named,
+)
 
 PRECISIONS = ("no", "fp16", "bf16")
 OPTIMIZERS = ("adamw", "adamw8bit", "muon")
@@ -29,6 +38,8 @@ class TrainingSettings:
     kind: str = "generation_text_box"  # one of gligen.kinds.KINDS
     base: str = "embedded"  # frozen: a Stable Diffusion 1.x folder, file or hub id
     adapter: str | None = None  # to go on from (see training.inheriting); None: new layers
+    fuser: str = FUSERS[0]  # gated layers; "gated_cross_attention" is the paper's ablation
+    box_embedding: str = BOX_EMBEDDINGS[0]  # text-box kinds; "mlp" is the paper's ablation
     image_encoder: str | None = None  # text-image kinds: folder or hub id; None: the base's
     projection: str | None = None  # text-image kinds: file of the matrix; None: the encoder's
     start: str = "closed"  # "closed": gates shut, as in the paper; "aimed": see training.aiming
@@ -99,12 +110,19 @@ class TrainingSettings:
             ("start", STARTS),
             ("log", LOGS),
             ("schedule", SCHEDULES),
+            ("fuser", FUSERS),
+            ("box_embedding", BOX_EMBEDDINGS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"The setting {name} is {getattr(self, name)!r}; it must be one of "
                     f"{', '.join(choices)}."
                 )
+        if self.box_embedding == MLP_BOXES and kind.modality != TEXT_BOX:
+            raise ValueError(
+                f"The box_embedding 'mlp' is for the text-box kinds, not for {self.kind}; leave "
+                "it out."
+            )
         if self.start == "aimed" and kind.modality != TEXT_BOX:
             raise ValueError(
                 f"The start 'aimed' is for the text-box kinds, not for {self.kind}; use 'closed'."

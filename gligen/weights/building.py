@@ -10,10 +10,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from gligen.kinds import FUSERS
 from gligen.tokenizers import MapTokenizer, downsampler_like, tokenizer_like
 from gligen.unet import add_grounding, add_map_input, record_kind
 from gligen.weights.adapters import Adapter, FirstWeights, put_on, split_unet
-from gligen.weights.recognition import BASE_FIRST, detect_kind
+from gligen.weights.recognition import BASE_FIRST, ablations_in, detect_kind
 
 
 def build_unet(
@@ -60,7 +61,7 @@ def empty_unet(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> UNet2D
                 f"Its UNet has sizes that no Stable Diffusion 1.x UNet has ({error})."
             ) from None
         if tokenizer is not None:
-            add_grounding(unet, tokenizer)
+            add_grounding(unet, tokenizer, ablations_in(state).get("fuser", FUSERS[0]))
         if isinstance(tokenizer, MapTokenizer):
             add_map_input(unet, downsampler_like(state), BASE_FIRST[0] in state)
     return unet

@@ -34,6 +34,7 @@ from gligen.weights.partnames import convert_text_state, convert_vae_state
 from gligen.weights.recognition import (
     BASE_FIRST,
     TRAINED_FIRST,
+    ablations_in,
     detect_kind,
     trains_first_convolution,
 )
@@ -162,6 +163,7 @@ def save_adapter(
 def write_adapter(path: str | Path, adapter: Adapter, dtype: torch.dtype | None = None) -> None:
     """Write an adapter as safetensors; the file appears whole or not at all."""
     config = {"kind": adapter.kind, "base": adapter.base, "notes": adapter.notes or {}}
+    config |= ablations_in(adapter.state)
     metadata = {"format": "pt", METADATA_KEY: json.dumps(config)}
     write_safetensors(path, adapter_file_state(adapter), metadata, dtype)
 
@@ -233,8 +235,11 @@ def _classify_state(state: State, file: WeightFile, hints: tuple[str, ...]) -> A
 
 
 def _adapter(kind: str, state: State, written: Mapping[str, Any]) -> Adapter:
-    if written.get("kind", kind) != kind:
-        raise ValueError(f"Its metadata say {written['kind']!r}, but its weights are of {kind!r}.")
+    for name, found in {"kind": kind, **ablations_in(state)}.items():
+        if written.get(name, found) != found:
+            raise ValueError(
+                f"Its metadata say {written[name]!r}, but its weights are of {found!r}."
+            )
     others = (*BASE_FIRST, PROJECTION_KEY)
     trained = TRAINED_FIRST if trains_first_convolution(kind) else ()
     own = {k: v for k, v in state.items() if is_grounding_key(k) or k in trained}

@@ -28,7 +28,7 @@ from gligen.weights.convertsource import (
     whole_model,
 )
 from gligen.weights.parts import Parts, build_parts
-from gligen.weights.recognition import trains_first_convolution
+from gligen.weights.recognition import check_form, trains_first_convolution
 from gligen.weights.vision import build_projection, read_vision
 
 
@@ -51,6 +51,7 @@ def write_diffusers(
             f"A diffusers folder cannot hold the kind {adapter.kind}; convert it to gligen, "
             "adapter or official."
         )
+    check_form(adapter.state, "A diffusers folder")
     parts = _parts(conversion, material)
     config, state = grounded_state(conversion, material, adapter)
     pictures = {}

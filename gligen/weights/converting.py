@@ -30,7 +30,7 @@ from gligen.weights.noisetables import BETA_END, BETA_START, noise_tables
 from gligen.weights.official import model_config, write_official
 from gligen.weights.partnames import original_text_state, original_vae_state
 from gligen.weights.parts import read_scheduler
-from gligen.weights.recognition import BASE_FIRST, trains_first_convolution
+from gligen.weights.recognition import BASE_FIRST, check_form, trains_first_convolution
 
 
 def _say_nothing(sentence: str) -> None:
@@ -68,6 +68,7 @@ def convert(conversion: Conversion, report: Callable[[str], None] = _say_nothing
 def _write_adapter(conversion: Conversion, adapter: Adapter, report: Callable[[str], None]) -> None:
     dtype = dtype_of(conversion)
     if conversion.names == "comfyui":
+        check_form(adapter.state, "An adapter with ComfyUI's names")
         state = original_adapter_state(adapter.state)
         write_safetensors(conversion.target, state, {"format": "pt"}, dtype)
         if adapter.original is not None and trains_first_convolution(adapter.kind):
@@ -87,6 +88,7 @@ def _write_adapter(conversion: Conversion, adapter: Adapter, report: Callable[[s
 
 def _write_official(conversion: Conversion, material: Material) -> None:
     adapter = one_adapter(conversion, material)
+    check_form(adapter.state, "The form official", allowed=("fuser",))
     model = whole_model(conversion, material)
     if model.folder is not None:
         _check_schedule(model.folder)

@@ -17,7 +17,7 @@ from gligen.unet import is_grounding_key
 from gligen.weights.adapters import Adapter, FirstWeights
 from gligen.weights.checkpoints import WholeModel, read_checkpoint, read_first_weights
 from gligen.weights.conversion import UNetSizes
-from gligen.weights.recognition import NULL_FEATURES, trains_first_convolution
+from gligen.weights.recognition import NULL_FEATURES, ablations_in, trains_first_convolution
 from gligen.weights.sources import Source, read_source
 from gligen.weights.weightfiles import read_weight_file
 
@@ -136,6 +136,7 @@ def _adapter(adapter: Adapter) -> dict[str, Any]:
         "precision": _precision(adapter.state),
         "first convolution": "of the base",
     }
+    found |= _ablations(adapter.state)
     missing = {}
     if trains_first_convolution(adapter.kind):
         found["first convolution"] = "its own" + (", and that of the base" if known else "")
@@ -168,6 +169,7 @@ def _whole(model: WholeModel) -> dict[str, Any]:
     if model.kind is not None:
         width = next(state[name].shape[0] for name in NULL_FEATURES if name in state)
         found["width of a feature"] = width
+        found |= _ablations(state)
     missing = {}
     parts = {"autoencoder": model.vae, "text encoder": model.text_encoder}
     for name, part in parts.items():
@@ -199,6 +201,11 @@ def _beside(place: Path) -> dict[str, Any]:
 def _first(first: FirstWeights) -> dict[str, Any]:
     outputs, inputs = first.weight.shape[:2]
     return {"channels": f"{inputs} in, {outputs} out"}
+
+
+def _ablations(state: Mapping[str, Tensor]) -> dict[str, str]:
+    titles = {"fuser": "gated layers", "box_embedding": "embedding of boxes"}
+    return {titles[name]: value for name, value in ablations_in(state).items()}
 
 
 def _precision(state: Mapping[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gligen.kinds import MAP, kind_named
+from gligen.weights.recognition import ablations_in
 
 # Modules of the original code that hold the tokenizer of each kind (`<name>_grounding_net`).
 _MODULES = {
@@ -52,7 +53,7 @@ def model_config(kind: str, unet: Mapping[str, Any], state: Mapping[str, Tensor]
         "num_heads": 8,
         "transformer_depth": 1,
         "context_dim": outputs,
-        "fuser_type": "gatedSA",
+        "fuser_type": "gatedCA" if "fuser" in ablations_in(state) else "gatedSA",
         "use_checkpoint": True,
         "grounding_tokenizer": {
             "target": f"{place}.{name}_grounding_net.PositionNet",

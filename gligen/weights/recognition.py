@@ -4,11 +4,21 @@ The null features of the grounding tokenizer show the modality, the first convol
 downsampler the rest. Canny and depth models have the same layers: something else must say which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
-from gligen.kinds import INPAINTING, KEYPOINT, KINDS, MAP, TEXT_BOX, TEXT_IMAGE_BOX, kind_named
+from gligen.kinds import (
+    CROSS_ATTENTION,
+    INPAINTING,
+    KEYPOINT,
+    KINDS,
+    MAP,
+    MLP_BOXES,
+    TEXT_BOX,
+    TEXT_IMAGE_BOX,
+    kind_named,
+)
 from gligen.tokenizers import SEMANTIC_CLASSES
 from gligen.unet import is_grounding_key
 
@@ -22,6 +32,10 @@ TRAINED_FIRST = ("conv_in.weight", "conv_in.bias")
 # Beside the trained convolution, that of the base it was trained on.
 BASE_FIRST = ("conv_in.base_weight", "conv_in.base_bias")
 ALIKE = ("canny", "depth")
+_ABLATION_WORDS = {
+    "fuser": "gated cross-attention",
+    "box_embedding": "boxes embedded by an MLP",
+}
 
 
 def trains_first_convolution(kind: str) -> bool:
@@ -79,6 +93,39 @@ def detect_kind(state: Mapping[str, Tensor], *hints: str) -> str | None:
         return generation
     _check_first_convolution(state, inpainting)
     return inpainting
+
+
+def ablations_in(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return what a UNet or adapter has in place of the usual layers, as `gligen.unet.ablations`.
+
+    Gated cross-attention has no `linear`, which brings the tokens to the width of a block.
+    """
+    found = {}
+    gated = [key for key in state if ".fuser." in key]
+    if gated and not any(".fuser.linear." in key for key in gated):
+        found["fuser"] = CROSS_ATTENTION
+    if any(key.startswith("position_net.box_mlp.") for key in state):
+        found["box_embedding"] = MLP_BOXES
+    return found
+
+
+def check_form(state: Mapping[str, Tensor], form: str, allowed: Collection[str] = ()) -> None:
+    """Refuse layers of an ablation in a form of file that knows the usual layers alone.
+
+    Args:
+        state: weights under diffusers' names.
+        form: words for the form, at the beginning of the sentence.
+        allowed: what of `ablations_in` the form can hold.
+
+    Raises:
+        ValueError: it has such layers.
+    """
+    found = [name for name in ablations_in(state) if name not in allowed]
+    if found:
+        raise ValueError(
+            f"{form} cannot hold {_ABLATION_WORDS[found[0]]}; it knows the layers of the released "
+            "models alone. Convert it to gligen, or to adapter with --names diffusers."
+        )
 
 
 def latent_channels(state: Mapping[str, Tensor], kind: str) -> int:
