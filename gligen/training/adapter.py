@@ -124,6 +124,8 @@ def train_adapter(
         check_frozen(before, pipeline.unet)
         figures = {"seconds": round(training.clock.seconds), "loss": training.recent_loss}
         save_trained(path, pipeline, settings, figures)
+        if first_step < settings.num_steps:
+            print(training.clock.describe(settings.num_steps, settings.batch_size))
     accelerator.wait_for_everyone()
     return path
 

@@ -125,6 +125,13 @@ class Clock:
         """Share of this sitting that was spent waiting for data."""
         return self._waited / max(1e-9, time.perf_counter() - self._started)
 
+    def describe(self, step: int, batch_size: int) -> str:
+        """Return a sentence on the speed of this sitting."""
+        return (
+            f"{self.pictures_per_second(step, batch_size):.1f} pictures a second, "
+            f"{100 * self.data_share:.1f} % of the time spent waiting for data."
+        )
+
     def is_due(self, every_seconds: float) -> bool:
         """Whether so much time has passed since the last time this said yes."""
         if time.monotonic() - self._saved < every_seconds:
