@@ -1,11 +1,13 @@
 """Training of the embedded model: the bank, the starts of the models, and the paired loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gligen.attention import GatedSelfAttention, Grounding
-from gligen.tokenizers import BoxGrounding
+from gligen.tokenizers import BoxGrounding, KeypointGrounding, MapGrounding
 from gligen.training import bank as banks
 from gligen.training.aiming import _cell_centres, _set_heads
 from gligen.training.autoencoder import (
@@ -17,6 +19,7 @@ from gligen.training.autoencoder import (
 from gligen.training.examples import Draw
 from gligen.training.objective import GroundedLoss, encode_draws
 from gligen.training.settings import TrainingSettings
+from gligen.training.standardising import places
 from gligen.training.starting import start_aimed, widen_first_convolution
 from gligen.training.text import EXTRA_WORDS, make_tokenizer
 from gligen.training.watching import mirrored, paired_loss, rolled, watched_batch
@@ -210,16 +213,40 @@ def test_maps_are_watched_too(bank):
         for example in source.validation()[:4]
     ]
     losses = paired_loss(objective_of(model), encode_draws(model._components, draws))
-    assert set(losses) == {"right", "wrong", "null"}
-    assert len(set(losses.values())) == 3
+    assert set(losses) == {"right", "wrong", "null", "mirrored"}
+    assert len(set(losses.values())) == 4
 
 
-def test_only_phrases_in_boxes_can_be_aimed(bank):
-    model = small_pipeline("keypoint")
-    source = WorldExamples(bank, TrainingSettings("run", f"world:{bank}", "generation_text_box"))
-    draws = [Draw(source.validation()[0], 700, torch.randn(4, SIDE, SIDE), is_grounded=False)]
-    with pytest.raises(ValueError, match="Only layers that read phrases"):
-        start_aimed(model._components, encode_draws(model._components, draws))
+@pytest.mark.parametrize("kind", ["generation_text_image_box", "keypoint", "semantic", "canny"])
+def test_every_kind_starts_with_tokens_that_differ_and_the_base_unchanged(large_bank, kind):
+    model = small_pipeline(kind)
+    rng = np.random.default_rng(0)
+    np.save(large_bank / "latents.npy", np.zeros((banks.CHUNK, 4, SIDE, SIDE), np.float16))
+    examples = WorldExamples(large_bank, TrainingSettings("run", f"world:{large_bank}", kind))
+    draws = [
+        Draw(examples.example(i, rng), 700, torch.randn(4, SIDE, SIDE), is_grounded=True)
+        for i in range(24)
+    ]
+    batch = encode_draws(model._components, draws)
+    batch = replace(batch, latents=torch.randn(24, 4, SIDE, SIDE))
+    fits = start_aimed(model._components, batch)
+    assert all(torch.isfinite(torch.tensor(fit)).all() for fit in fits.values())
+    tokens = model.unet.position_net.tokens(batch.grounding)
+    _, masks = places(batch.grounding, tokens.shape[1])
+    present = tokens[masks > 0]
+    torch.testing.assert_close(present.mean(0), torch.zeros(WIDTH), rtol=0, atol=0.1)
+    assert 0.5 < present.std(0).mean() < 1.5
+    losses = paired_loss(objective_of(model), batch)
+    assert losses["right"] == losses["mirrored"] or kind in ("semantic", "canny")
+
+
+def test_tokens_lie_where_their_things_are():
+    points = torch.tensor([[[0.2, 0.7], [0.5, 0.1]]])
+    boxes, _ = places(KeypointGrounding(points, torch.ones(1, 2)), 2)
+    assert boxes[0, 0].tolist() == pytest.approx([0.2, 0.7, 0.2, 0.7])
+    boxes, masks = places(MapGrounding(None, torch.ones(3, 1)), 4)
+    assert boxes[1, 1].tolist() == [0.75, 0.25, 0.75, 0.25]
+    assert masks.shape == (3, 4)
 
 
 # --- worlds ------------------------------------------------------------------------------

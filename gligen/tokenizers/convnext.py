@@ -14,8 +14,12 @@ from torch import Tensor, nn
 
 TINY_WIDTHS = (96, 192, 384, 768)
 TINY_DEPTHS = (3, 3, 9, 3)
-STRIDE = 32  # pixels of the input to a cell of the output
 _EPS = 1e-6
+
+
+def stride_of(widths: Sequence[int]) -> int:
+    """Return the pixels along one side of a cell of the output, for so many stages: 32 for four."""
+    return 4 * 2 ** (len(widths) - 1)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -45,7 +49,7 @@ class Block(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """Four stages, each at half the resolution of the one before; the first at a quarter.
+    """Stages, each at half the resolution of the one before; the first at a quarter.
 
     Source: arXiv 2201.03545, the "tiny" size in the released models.
     """
@@ -66,7 +70,7 @@ class ConvNeXt(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
-        """Return the features of the last stage, h = H / 32 and w = W / 32."""
+        """Return the features of the last stage; h = H / 32 and w = W / 32 after four."""
         for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
             x = stage(downsample(x))
         return x

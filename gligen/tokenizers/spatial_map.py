@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gligen.attention import Grounding
-from gligen.tokenizers.convnext import STRIDE, TINY_DEPTHS, TINY_WIDTHS, ConvNeXt
+from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS, ConvNeXt, stride_of
 from gligen.tokenizers.fourier import mix
 from gligen.tokenizers.mlp import make_mlp
 
@@ -60,7 +60,8 @@ class MapTokenizer(nn.Module):
         num_classes: int = 0,
     ):
         super().__init__()
-        self.side = math.isqrt(num_tokens) * STRIDE  # pixels that the backbone sees
+        # Pixels that the backbone sees: 256 in the released models, 64 with two stages.
+        self.side = math.isqrt(num_tokens) * stride_of(widths)
         self.in_conv = nn.Conv2d(num_classes, 3, 3, padding=1) if num_classes else None
         self.convnext_tiny_backbone = ConvNeXt(widths, depths)
         self.pos_embedding = nn.Parameter(torch.zeros(1, num_tokens, widths[-1]))

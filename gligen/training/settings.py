@@ -123,10 +123,6 @@ class TrainingSettings:
                 f"The box_embedding 'mlp' is for the text-box kinds, not for {self.kind}; leave "
                 "it out."
             )
-        if self.start == "aimed" and kind.modality != TEXT_BOX:
-            raise ValueError(
-                f"The start 'aimed' is for the text-box kinds, not for {self.kind}; use 'closed'."
-            )
 
     @property
     def trains_first_convolution(self) -> bool:

@@ -2,18 +2,20 @@
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import nn
 
 from gligen.attention import GatedLayer, GatedSelfAttention
 from gligen.components import Components
 from gligen.encoding import encode_prompts
+from gligen.grounding import GroundingInput
 from gligen.tokenizers import BoxGrounding
 from gligen.training.aiming import aim_attention
 from gligen.training.objective import TrainingBatch
+from gligen.training.standardising import balance, normalise, places, standardise
 
 
 @torch.no_grad()
-def start_layers(unet: UNet2DConditionModel, sample: BoxGrounding) -> None:
+def start_layers(unet: UNet2DConditionModel, sample: GroundingInput) -> None:
     """Set the new layers to where training starts.
 
     The gates are open (alpha 1) and the layers' outputs zero, so the model is the base at first.
@@ -29,31 +31,18 @@ def start_layers(unet: UNet2DConditionModel, sample: BoxGrounding) -> None:
         for output in (fuser.get_submodule("attn.to_out.0"), fuser.get_submodule("ff.net.2")):
             for parameter in output.parameters():
                 parameter.zero_()
+    if not isinstance(sample, BoxGrounding):
+        standardise(unet.position_net, sample)
+        return
     present = sample.masks > 0
     phrases = sample.phrase_features[present]
     tokenizer = unet.position_net
     if tokenizer.box_mlp is not None:
-        _normalise(tokenizer.box_mlp, sample.boxes[present])
+        normalise(tokenizer.box_mlp, sample.boxes[present])
     boxes = tokenizer.box_features(sample.boxes[present])
     tokenizer.null_positive_feature.copy_(phrases.mean(0))
     tokenizer.null_position_feature.copy_(boxes.mean(0))
-    # Phrase and box enter the first layer with equal variance.
-    first, width = tokenizer.linears[0], phrases.shape[1]
-    first.weight[:, :width] /= phrases.std(0) + 1e-4
-    for columns, values in ((slice(0, width), phrases), (slice(width, None), boxes)):
-        first.weight[:, columns] /= (values @ first.weight[:, columns].T).std(0)[:, None]
-    _normalise(tokenizer.linears, torch.cat([phrases, boxes], dim=1))
-
-
-def _normalise(layers: nn.Sequential, states: Tensor) -> None:
-    """Scale every linear layer to mean 0 and variance 1 over what enters, in place."""
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            outputs = layer(states)
-            mean, deviation = outputs.mean(0), outputs.std(0)
-            layer.weight /= deviation[:, None]
-            layer.bias.copy_((layer.bias - mean) / deviation)
-        states = layer(states)
+    balance(tokenizer.linears, phrases, boxes)
 
 
 def widen_first_convolution(unet: UNet2DConditionModel) -> None:
@@ -72,15 +61,9 @@ def widen_first_convolution(unet: UNet2DConditionModel) -> None:
 def start_aimed(components: Components, batch: TrainingBatch) -> dict[str, tuple[float, float]]:
     """Start the new layers on a batch of pictures; return what `aim_attention` reports.
 
-    The times of the batch are replaced by ones at which layout is decided.
-
-    Raises:
-        ValueError: the batch is not of a text-box kind.
+    The times of the batch are replaced by ones at which layout is decided. What is aimed at are
+    boxes, joints, or the cells of a map.
     """
-    if not isinstance(batch.grounding, BoxGrounding):
-        raise ValueError(  # noqa: TRY004 (the model is of another kind)
-            "Only layers that read phrases in boxes can be aimed."
-        )
     unet, grounding = components.unet, batch.grounding
     start_layers(unet, grounding)
     generator = torch.Generator().manual_seed(0)
@@ -89,7 +72,7 @@ def start_aimed(components: Components, batch: TrainingBatch) -> dict[str, tuple
     empty = encode_prompts(components.tokenizer, components.text_encoder, [""])
     latents = components.scheduler.add_noise(batch.latents, batch.noise, timesteps)
     if unet.config.in_channels > latents.shape[1]:
-        # The channels of a hole have no weight yet.
+        # The channels of a hole or of a map have no weight yet.
         missing = unet.config.in_channels - latents.shape[1]
         latents = torch.cat([latents, torch.zeros_like(latents[:, :1]).repeat(1, missing, 1, 1)], 1)
     inputs = {
@@ -98,4 +81,4 @@ def start_aimed(components: Components, batch: TrainingBatch) -> dict[str, tuple
         "encoder_hidden_states": empty.expand(len(latents), -1, -1),
     }
     tokens = unet.position_net.tokens(grounding)
-    return aim_attention(unet, inputs, tokens, grounding.boxes, grounding.masks)
+    return aim_attention(unet, inputs, tokens, *places(grounding, tokens.shape[1]))

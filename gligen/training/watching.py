@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gligen.components import Components
 from gligen.grounding import GroundingInput
-from gligen.tokenizers import BoxGrounding, TextImageGrounding
+from gligen.tokenizers import BoxGrounding, KeypointGrounding, TextImageGrounding
 from gligen.training.examples import Draw, ExampleSource
 from gligen.training.objective import GroundedLoss, TrainingBatch, encode_draws
 
@@ -37,23 +37,29 @@ def watched_batch(components: Components, source: ExampleSource) -> TrainingBatc
 def paired_loss(objective: GroundedLoss, batch: TrainingBatch) -> dict[str, float]:
     """Return the loss with the right layouts, with those of other pictures, and with none.
 
-    For kinds with boxes also with every box reflected through the middle of its picture.
+    And with everything reflected through the middle of its picture.
     """
     right = batch.grounding
-    variants = {"right": right, "wrong": rolled(right), "null": right.null()}
-    if isinstance(right, (BoxGrounding, TextImageGrounding)):
-        variants["mirrored"] = mirrored(right)
+    variants = {
+        "right": right,
+        "wrong": rolled(right),
+        "null": right.null(),
+        "mirrored": mirrored(right),
+    }
     return {
         name: objective(replace(batch, grounding=_with_map(grounding, right))).mean().item()
         for name, grounding in variants.items()
     }
 
 
-def mirrored(
-    grounding: BoxGrounding | TextImageGrounding,
-) -> BoxGrounding | TextImageGrounding:
-    """Return the grounding with every box reflected through the middle of the picture."""
-    return replace(grounding, boxes=1 - grounding.boxes[..., [2, 3, 0, 1]])
+def mirrored(grounding: GroundingInput) -> GroundingInput:
+    """Return the grounding with every box, joint or map reflected through the middle."""
+    if isinstance(grounding, (BoxGrounding, TextImageGrounding)):
+        return replace(grounding, boxes=1 - grounding.boxes[..., [2, 3, 0, 1]])
+    if isinstance(grounding, KeypointGrounding):
+        return replace(grounding, points=1 - grounding.points)
+    assert grounding.image is not None, "a picture of a map kind has a map"
+    return replace(grounding, image=grounding.image.flip(-1, -2))
 
 
 def rolled(grounding: GroundingInput) -> GroundingInput:
