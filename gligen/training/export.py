@@ -19,7 +19,12 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from gligen.kinds import TEXT_IMAGE_BOX, kind_named
+from gligen.references import projection_module, read_projection
+from gligen.weights.adapters import Adapter
 from gligen.weights.checkpoints import read_adapter, write_adapter
+from gligen.weights.folders import find_weights
+from gligen.weights.vision import read_vision
 
 # Of one weight file; small files keep a repository easy to host.
 SHARD_SIZE = "12MB"
@@ -31,6 +36,7 @@ def export(
     adapters: Sequence[Path],
     folder: Path,
     figures: dict[str, object],
+    image_encoder: Path | None = None,
 ) -> None:
     """Write the embedded model into `folder`, replacing what is there once all is written.
 
@@ -40,7 +46,19 @@ def export(
         adapters: folders of runs of grounded training; may be none, for a base to train them on.
         folder: where to write.
         figures: further facts for `training.json`.
+        image_encoder: folder of its run; the kinds that read reference pictures need it, and
+            are trained on a folder that has it.
+
+    Raises:
+        ValueError: two adapters are of one kind, or one reads pictures and nothing is to read them
+            with.
     """
+    layers = _read_adapters(adapters)
+    if image_encoder is None and any(kind_named(k).modality == TEXT_IMAGE_BOX for k in layers):
+        raise ValueError(
+            "An adapter that reads reference pictures needs an image encoder beside it; name the "
+            "run that trained it (--image-encoder)."
+        )
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline = StableDiffusionPipeline(
@@ -56,20 +74,53 @@ def export(
     pipeline.save_pretrained(partial, max_shard_size=SHARD_SIZE)
     (partial / "adapters").mkdir()
     stages = {"autoencoder": last_line(autoencoder), "base": last_line(base)}
-    for run in adapters:
-        adapter = read_adapter(run / "adapter.safetensors")
-        target = partial / "adapters" / f"{adapter.kind}.safetensors"
-        write_adapter(target, adapter, torch.float16)
-        stages[adapter.kind] = last_line(run)
+    if image_encoder is not None:
+        export_vision(image_encoder, partial)
+        stages["image_encoder"] = last_line(image_encoder)
+    for kind, (run, adapter) in layers.items():
+        write_adapter(partial / "adapters" / f"{kind}.safetensors", adapter, torch.float16)
+        stages[kind] = last_line(run)
     record = {"stages": stages, **figures}
     (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
+def export_vision(run: Path, folder: Path) -> None:
+    """Write what reads reference pictures into a model's folder, in 16 bits."""
+    vision = read_vision(run, torch.device("cpu"), torch.float16)
+    vision.image_encoder.save_pretrained(folder / "image_encoder")
+    vision.processor.save_pretrained(folder / "processor")
+    matrix = read_projection(find_weights(run, "image_project")[0])
+    projection_module(matrix).half().save_pretrained(folder / "image_project")
+
+
+def _read_adapters(runs: Sequence[Path]) -> dict[str, tuple[Path, Adapter]]:
+    """Read the adapters of runs, by kind."""
+    found: dict[str, tuple[Path, Adapter]] = {}
+    for run in runs:
+        adapter = read_adapter(run / "adapter.safetensors")
+        if adapter.kind in found:
+            raise ValueError(
+                f"Both {str(found[adapter.kind][0])!r} and {str(run)!r} hold an adapter of the "
+                f"kind {adapter.kind}; name one of them."
+            )
+        found[adapter.kind] = run, adapter
+    return found
+
+
 def last_line(run: Path) -> dict[str, float]:
-    """Return the last figures that a run has logged; `seconds` is the training time."""
-    return json.loads((run / "log.jsonl").read_text().splitlines()[-1])
+    """Return the last figures that a run has logged; `seconds` is the training time.
+
+    What is not measured at every line, such as the paired loss, is as it was last measured.
+    """
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return {name: value for line in lines for name, value in json.loads(line).items()}
+
+
+def megabytes(folder: Path) -> float:
+    """Return the size of all files in a folder, in millions of bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def main() -> None:
@@ -85,11 +136,16 @@ def main() -> None:
         metavar="RUN",
         help="folders of grounded training (default: none, the plain base alone)",
     )
+    parser.add_argument(
+        "--image-encoder", type=Path, metavar="RUN", help="for the kinds that read pictures"
+    )
     parser.add_argument("--folder", type=Path, default=Path("gligen/models/embedded"))
     parser.add_argument("--facts", type=Path, help="JSON with further facts for training.json")
     args = parser.parse_args()
     facts = json.loads(args.facts.read_text()) if args.facts else {}
-    export(args.autoencoder, args.base, args.adapters, args.folder, facts)
+    stages = args.autoencoder, args.base, args.adapters, args.folder, facts
+    export(*stages, image_encoder=args.image_encoder)
+    print(f"{args.folder}: {megabytes(args.folder):.1f} MB")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ OVERSAMPLING = 2  # crops are read so much finer, then averaged, as a good resiz
 class EncoderRecipe:
     """The settings of the image encoder's training."""
 
-    num_steps: int = 500
+    num_steps: int = 1200
     batch_size: int = 64  # crops
     learning_rate: float = 2e-3  # peak, after 100 warm-up steps
     num_scenes: int = 3000  # drawn before training; crops of them vary from step to step
@@ -169,22 +169,25 @@ def contrastive_loss(
 ) -> Tensor:
     """Return how badly features tell their names from the others, and how far they are from them.
 
-    The distance counts in units of the mean distance between two names.
+    Both count in units of the mean distance between two names, which may be quite alike.
     """
     cosines = F.normalize(features, dim=1) @ F.normalize(names, dim=1).T
-    apart = F.cross_entropy(sharpness.exp() * cosines, labels)
+    apart = F.cross_entropy(sharpness.exp() * cosines / between(names), labels)
     return apart + distance(features, names, labels)
+
+
+def between(names: Float[Tensor, "C D"]) -> Tensor:
+    """Return the mean of 1 - cosine between different names."""
+    names = F.normalize(names, dim=1)
+    return (1 - names @ names.T).sum() / (len(names) * (len(names) - 1))
 
 
 def distance(
     features: Float[Tensor, "N D"], names: Float[Tensor, "C D"], labels: Int[Tensor, " N"]
 ) -> Tensor:
-    """Return 1 - cosine to the right name, over the mean of that between different names."""
-    names = F.normalize(names, dim=1)
-    num_names = len(names)
-    between = (1 - names @ names.T).sum() / (num_names * (num_names - 1))
-    cosine = (F.normalize(features, dim=1) * names[labels]).sum(1)
-    return (1 - cosine).mean() / between
+    """Return the mean of 1 - cosine to the right name, in units of `between`."""
+    cosine = (F.normalize(features, dim=1) * F.normalize(names, dim=1)[labels]).sum(1)
+    return (1 - cosine).mean() / between(names)
 
 
 @torch.no_grad()
@@ -234,7 +237,7 @@ def train(base: Path, run: TrainingRun, world: World, recipe: EncoderRecipe) -> 
     held_out = draw_crops(world, recipe.num_held_out, HELD_OUT_SEED)
     torch.manual_seed(recipe.seed)
     encoder = make_image_encoder(recipe, names.shape[1])
-    sharpness = nn.ParameterDict({"logarithm": nn.Parameter(torch.tensor(3.0))})
+    sharpness = nn.ParameterDict({"logarithm": nn.Parameter(torch.tensor(1.0))})
     modules = {"image_encoder": encoder, "sharpness": sharpness}
     optimiser = Optimiser(
         [*encoder.parameters(), *sharpness.parameters()],
