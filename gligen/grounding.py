@@ -43,6 +43,14 @@ class RunGrounding:
     map_channels: Float[Tensor, "B E h w"] | None = None  # map kinds: beside the latents
 
 
+@dataclass(frozen=True)
+class Encoders:
+    """What gives the features [N, D] of N different phrases and of N different pictures."""
+
+    phrases: Callable[[Sequence[str]], Tensor]
+    pictures: Callable[[Sequence[Image.Image]], Tensor]
+
+
 @torch.no_grad()
 def encode_grounding(
     components: Components,
@@ -107,29 +115,44 @@ def encode_layouts(
     style_box: Box = STYLE_BOXES["official"],
     crop_references: bool = False,
     reference_norm: float = REFERENCE_NORM,
+    encoders: Encoders | None = None,
 ) -> GroundingInput:
     """Encode what the tokenizer of the model reads, padded to its slots, on its device.
 
-    Arguments and errors are those of `encode_grounding`; layouts may be empty, maps excepted.
+    Other arguments and errors are those of `encode_grounding`; layouts may be empty, maps excepted.
+
+    Args:
+        encoders: give the features in place of the components' own encoders; training remembers.
     """
+    if encoders is None:
+        encoders = _own_encoders(components, crop_references, reference_norm)
     modality = kind_named(components.kind).modality
     if modality == MAP:
         return _encode_maps(components, layouts, size)
     if modality == TEXT_BOX:
-        return _encode_regions(components, layouts)
+        return _encode_regions(components, layouts, encoders)
     if modality == KEYPOINT:
         return _encode_persons(components, layouts)
-    return _encode_references(components, layouts, style_box, crop_references, reference_norm)
+    return _encode_references(components, layouts, style_box, encoders)
 
 
-def _encode_regions(components: Components, layouts: Sequence[Layout]) -> BoxGrounding:
+def _own_encoders(components: Components, crop: bool, norm: float) -> Encoders:
+    return Encoders(
+        lambda found: encode_phrases(components.tokenizer, components.text_encoder, found),
+        lambda found: _encode_pictures(components, found, crop, norm),
+    )
+
+
+def _encode_regions(
+    components: Components, layouts: Sequence[Layout], encoders: Encoders
+) -> BoxGrounding:
     """Encode the regions that have a phrase; a hole without one takes no slot."""
     regions = [layout.grounded for layout in layouts]
     home = _home(components)
     boxes, masks = _padded_boxes([[region.box for region in row] for row in regions])
     features = _features(
         [[region.phrase for region in row] for row in regions],
-        lambda phrases: encode_phrases(components.tokenizer, components.text_encoder, phrases),
+        encoders.phrases,
         components.unet.position_net.feature_width,
     )
     return BoxGrounding(boxes.to(home), masks.to(home), features.to(home))
@@ -139,8 +162,7 @@ def _encode_references(
     components: Components,
     layouts: Sequence[Layout],
     style_box: Box,
-    crop: bool,
-    norm: float,
+    encoders: Encoders,
 ) -> TextImageGrounding:
     """Encode every region, with or without phrase and picture; the style comes last."""
     phrases: list[list[str]] = []
@@ -161,24 +183,16 @@ def _encode_references(
             phrase_masks[row, slot] *= region.phrase_weight
             image_masks[row, slot] *= region.image_weight
 
-    def encode(found: Sequence[Image.Image]) -> Tensor:
-        return _encode_pictures(components, found, crop, norm)
-
     tokenizer = components.unet.position_net
     home, width = _home(components), tokenizer.feature_width
     places, masks = _padded_boxes(boxes)
-    phrase_features = _features(
-        phrases,
-        lambda found: encode_phrases(components.tokenizer, components.text_encoder, found),
-        width,
-    )
     return TextImageGrounding(
         boxes=places.to(home),
         masks=masks.to(home),
         phrase_masks=phrase_masks.to(home),
         image_masks=image_masks.to(home),
-        phrase_features=phrase_features.to(home),
-        image_features=_features(pictures, encode, width).to(home),
+        phrase_features=_features(phrases, encoders.phrases, width).to(home),
+        image_features=_features(pictures, encoders.pictures, width).to(home),
     )
 
 

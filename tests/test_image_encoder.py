@@ -23,6 +23,7 @@ from gligen.training.runs import TrainingRun
 from gligen.weights.vision import find_vision, read_vision
 from tests.conftest import small_pipeline
 
+NAMES = ("dog", "sun", "apple", "house")
 STILL = EncoderRecipe(edge_jitter=0.0, turn=0.0, mirrored=0.0)
 
 
@@ -62,11 +63,11 @@ def test_a_view_is_what_stands_in_the_box():
 
 
 def test_things_are_where_the_scene_has_them():
-    world = World(("dog", "sun"), person_share=0.5)
+    world = World(NAMES, person_share=0.5)
     crops = draw_crops(world, 6, seed=1)
-    assert names_of(world) == ["dog", "sun", "person"]
+    assert names_of(world) == [*NAMES, "person"]
     assert len(crops.boxes) == len(crops.labels) == len(crops.picture)
-    assert crops.labels.max() <= 2
+    assert crops.labels.max() <= 4
     again = draw_crops(world, 6, seed=1)
     assert torch.equal(again.pictures, crops.pictures)
     sun = int((crops.labels == 1).nonzero()[0])
@@ -84,12 +85,12 @@ def test_the_distance_counts_in_names():
 
 
 def test_a_run_leaves_all_that_reads_pictures(base, tmp_path):
-    world = World(("dog", "sun"), person_share=0.0)
+    world = World(NAMES, person_share=0.0)
     recipe = EncoderRecipe(
         num_steps=60, batch_size=16, num_scenes=30, num_held_out=10, width=32, layers=1
     )
     figures = train(base, TrainingRun(tmp_path), world, recipe)
-    assert figures["retrieved"] > 0.8
+    assert figures["retrieved"] > 0.6
     folder, part = find_vision(str(tmp_path))
     vision = read_vision(folder, torch.device("cpu"), torch.float32, part)
     assert vision.image_encoder.config.projection_dim == 32

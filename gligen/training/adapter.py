@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request
 from gligen.training.examples import Draw, Draws, ExampleSource, Shares
+from gligen.training.frozen import FrozenEncoders
 from gligen.training.muon import MuonAdamW, inner_matrices
 from gligen.training.objective import GroundedLoss, TrainingBatch, encode_draws
 from gligen.training.preparing import check_frozen, fingerprints, prepare_model, save_trained
@@ -39,6 +40,7 @@ LOG_EVERY = 10  # steps
 # Settings that may change between sittings of one run without changing what it computes.
 _FREE = (
     "num_workers",
+    "feature_cache",
     "save_every_seconds",
     "sample_every_steps",
     "watch_every_steps",
@@ -163,6 +165,8 @@ class _Training:
         self.objective, self.optimizer = accelerator.prepare(
             objective.to(accelerator.device), make_optimizer(unet, settings)
         )
+        cache = settings.feature_cache
+        self._encoders = FrozenEncoders(pipeline._components, Path(cache) if cache else None)
         self.clock = Clock()
         self._losses: list[Tensor] = []  # since the last line of the log
         self.recent_loss = math.nan
@@ -188,7 +192,7 @@ class _Training:
         return total
 
     def _backward(self, draws: list[Draw], is_last: bool) -> Tensor:
-        batch = encode_draws(self.pipeline._components, draws)
+        batch = encode_draws(self.pipeline._components, draws, self._encoders)
         # Gradients are shared between processes once a step, not once a part.
         alone = nullcontext() if is_last else self.accelerator.no_sync(self.objective)
         with alone, self.accelerator.autocast():

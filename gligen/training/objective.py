@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from gligen.attention import Grounding
 from gligen.components import Components
 from gligen.encoding import encode_prompts
-from gligen.grounding import GroundingInput, encode_layouts
+from gligen.grounding import Encoders, GroundingInput, encode_layouts
 from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.tokenizers import MapGrounding
 from gligen.training.examples import Draw
+from gligen.training.frozen import FrozenEncoders
 from gligen.unet import predict
 
 
@@ -36,8 +37,17 @@ class TrainingBatch:
 
 
 @torch.no_grad()
-def encode_draws(components: Components, draws: Sequence[Draw]) -> TrainingBatch:
-    """Encode pictures, captions and layouts; nothing here is trained."""
+def encode_draws(
+    components: Components, draws: Sequence[Draw], encoders: FrozenEncoders | None = None
+) -> TrainingBatch:
+    """Encode pictures, captions and layouts; nothing here is trained.
+
+    Args:
+        components: of the model that is trained.
+        draws: of one batch.
+        encoders: remember the features of phrases from batch to batch.
+    """
+    encoders = encoders or FrozenEncoders(components)
     device = components.device
     examples = [draw.example for draw in draws]
     if examples[0].latents is not None:
@@ -60,17 +70,24 @@ def encode_draws(components: Components, draws: Sequence[Draw]) -> TrainingBatch
         noise=torch.stack([draw.noise for draw in draws]).to(device),
         timesteps=torch.tensor([draw.timestep for draw in draws], device=device),
         context=encoded[[distinct.index(caption) for caption in captions]].float(),
-        grounding=_encode_grounding(components, draws),
+        grounding=_encode_grounding(components, draws, encoders),
         keep=keep,
     )
 
 
-def _encode_grounding(components: Components, draws: Sequence[Draw]) -> GroundingInput:
+def _encode_grounding(
+    components: Components, draws: Sequence[Draw], encoders: FrozenEncoders
+) -> GroundingInput:
     pixels = components.pixels_per_latent
     height, width = draws[0].noise.shape[1:]
     is_map = kind_named(components.kind).map_channels > 0
     layouts = [draw.example.layout if draw.is_grounded or is_map else Layout() for draw in draws]
-    encoded = encode_layouts(components, layouts, (width * pixels, height * pixels))
+    encoded = encode_layouts(
+        components,
+        layouts,
+        (width * pixels, height * pixels),
+        encoders=Encoders(encoders.phrases, encoders.pictures),
+    )
     if isinstance(encoded, MapGrounding):
         # A map goes on reaching the first convolution, as in the unconditional half of guidance.
         given = torch.tensor([[float(draw.is_grounded)] for draw in draws])

@@ -67,6 +67,7 @@ class TrainingSettings:
     early_from: int = 500  # of 1000; what counts as early
     flip: bool = True  # mirror half of the pictures, with their boxes and joints
     crop: bool = True  # cut a random square, else the middle one
+    feature_cache: str | None = None  # folder that keeps features of phrases and pictures
     num_workers: int = 2  # processes that read pictures, for each training process
     seed: int = 0
     save_every_seconds: float = 180.0

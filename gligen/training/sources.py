@@ -21,6 +21,7 @@ from gligen.training.settings import TrainingSettings
 WORLD = "world:"  # what `data` begins with for a bank of the synthetic world
 NUM_SAMPLES = 4  # pictures on a sheet of samples
 SAMPLE_STEPS = 20
+LARGEST_CROP = 448  # pixels of a reference picture's longer side; twice what CLIP reads
 
 
 class FileExamples:
@@ -62,8 +63,6 @@ class FileExamples:
         layout, hole = view.layout, None
         if self._kind.is_inpainting:
             hole, layout = hole_in(layout, self.latent_size, rng)
-        if self._kind.modality == TEXT_IMAGE_BOX:
-            layout = with_crops(layout, view.picture)
         return Example(caption, layout, pixels=as_pixels(view.picture), hole=hole)
 
     def validation(self) -> list[Example]:
@@ -80,8 +79,6 @@ class FileExamples:
             caption = sample.caption(rng)
             view = self._view(sample, still, rng, caption)
             layout = view.layout
-            if self._kind.modality == TEXT_IMAGE_BOX:
-                layout = with_crops(layout, view.picture)
             is_paintable = (
                 bool(layout.regions) if self._kind.is_inpainting else bool(caption.strip())
             )
@@ -105,7 +102,12 @@ class FileExamples:
         modality = self._kind.modality
         layout = sample.open_layout() if modality == MAP else sample.layout
         layout = layout_for(modality, layout)
-        return augment(sample.open_picture(), layout, options, rng, (caption,))
+        picture = sample.open_picture()
+        if modality == TEXT_IMAGE_BOX:
+            # Of the whole picture, not of the view: finer, and the same in every epoch, so that
+            # their features can be kept.
+            layout = with_crops(layout, picture)
+        return augment(picture, layout, options, rng, (caption,))
 
 
 def open_examples(
@@ -142,6 +144,7 @@ def with_crops(layout: Layout, picture: Image.Image) -> Layout:
         right = max(left + 1, round(x1 * picture.width))
         bottom = max(top + 1, round(y1 * picture.height))
         crop = picture.crop((left, top, right, bottom))
+        crop.thumbnail((LARGEST_CROP, LARGEST_CROP), Image.Resampling.BICUBIC)
         regions.append(Region(region.phrase, region.box, crop))
     return Layout(tuple(regions))
 
