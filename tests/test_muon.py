@@ -1,5 +1,7 @@
 """Muon for matrices beside AdamW for the rest."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -105,3 +107,19 @@ def _stored(state):
     torch.save(state, file)
     file.seek(0)
     return file
+
+
+def test_the_order_of_a_convolution_in_memory_changes_nothing(model):
+    """On a CPU training turns filters to channels last; their gradients may be in either order."""
+    other = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    assert not other["inner"].weight.is_contiguous()
+    for each in (model, other):
+        optimizer = optimizer_for(each)
+        for seed in (1, 2):
+            give_gradients(model, seed)
+            for name, parameter in other.named_parameters():
+                parameter.grad = model.get_parameter(name).grad.clone()
+            optimizer.step()
+    torch.testing.assert_close(other["inner"].weight, model["inner"].weight, rtol=1e-2, atol=1e-3)
+    before = torch.zeros_like(model["inner"].weight)
+    assert not torch.allclose(model["inner"].weight, before, atol=1e-2)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -42,7 +42,11 @@ class MuonAdamW(torch.optim.Optimizer):
             )
         self._matrices = matrices
         # The same memory, seen as matrices.
-        self._views = [nn.Parameter(m.data.view(len(m), -1)) for m in matrices]
+        self._are_last = [_is_channels_last(m) for m in matrices]
+        self._views = [
+            nn.Parameter(_rows(m.data, is_last).view(len(m), -1))
+            for m, is_last in zip(matrices, self._are_last, strict=True)
+        ]
         if matrices:
             self._muon = torch.optim.Muon(
                 self._views, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
@@ -57,8 +61,11 @@ class MuonAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for matrix, view in zip(self._matrices, self._views, strict=True):
-            view.grad = None if matrix.grad is None else matrix.grad.reshape(view.shape)
+        each = zip(self._matrices, self._views, self._are_last, strict=True)
+        for matrix, view, is_last in each:
+            view.grad = None
+            if matrix.grad is not None:
+                view.grad = _rows(matrix.grad, is_last).reshape(view.shape)
         for optimizer in self._parts().values():
             for group in optimizer.param_groups:
                 group["lr"] = self.param_groups[0]["lr"]
@@ -86,6 +93,17 @@ class MuonAdamW(torch.optim.Optimizer):
     def _parts(self) -> dict[str, torch.optim.Optimizer]:
         parts = {"adamw": self._adam, "muon": self._muon}
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _is_channels_last(parameter: nn.Parameter) -> bool:
+    if parameter.ndim != 4 or parameter.is_contiguous():
+        return False
+    return parameter.is_contiguous(memory_format=torch.channels_last)
+
+
+def _rows(filters: Tensor, is_channels_last: bool) -> Tensor:
+    """Order the entries of filters as in memory; which column is which does not matter to Muon."""
+    return filters.permute(0, 2, 3, 1) if is_channels_last else filters
 
 
 def inner_matrices(*modules: nn.Module) -> list[nn.Parameter]:
