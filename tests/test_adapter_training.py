@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from safetensors.torch import load_file
 from gligen.kinds import KINDS
 from gligen.loading import load_pipeline
 from gligen.request import Request
+from gligen.training import adapter
 from gligen.training.adapter import learning_rate, train_adapter
 from gligen.training.examples import Draws, Shares, drop_halves
 from gligen.training.objective import GroundedLoss, encode_draws
@@ -171,6 +174,26 @@ def test_samples_are_painted_with_their_boxes(base, tmp_path):
     train(settings)
     sheets = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert sheets == ["step_0000002.png", "step_0000004.png"]
+
+
+def test_tensorboard_shows_what_the_log_says(base, tmp_path):
+    train(settings_for(base, tmp_path, log="tensorboard", watch_every_steps=2))
+    (events,) = (tmp_path / "tensorboard").rglob("events.out.tfevents.*")
+    content = events.read_bytes()
+    for name in (b"loss", b"right", b"learning_rate", b"data_share"):
+        assert name in content
+
+
+def test_tensorboard_that_is_not_there_is_said(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapter, "is_tensorboard_available", lambda: False)
+    with pytest.raises(ValueError, match=r"run pip install 'gligen\[tensorboard\]', or set log"):
+        train(settings_for(base, tmp_path, log="tensorboard"))
+
+
+def test_the_extras_that_messages_name_exist():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert re.search(r'^tensorboard = \["tensorboard', text, re.MULTILINE)
+    assert re.search(r'^train8bit = \["bitsandbytes', text, re.MULTILINE)
 
 
 def test_every_number_is_drawn_once_and_alike_by_any_process():

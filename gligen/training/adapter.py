@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -69,6 +69,7 @@ def train_adapter(
         ValueError: the settings, the base and the folder do not go together.
         RuntimeError: a parameter of the frozen base changed.
     """
+    _check_log(settings)
     accelerator = Accelerator(
         mixed_precision=settings.mixed_precision,
         log_with="tensorboard" if settings.log == "tensorboard" else None,
@@ -129,7 +130,17 @@ def train_adapter(
         if first_step < settings.num_steps:
             print(training.clock.describe(settings.num_steps, settings.batch_size))
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return path
+
+
+def _check_log(settings: TrainingSettings) -> None:
+    if settings.log == "tensorboard" and not is_tensorboard_available():
+        # accelerate would go on without a word, and without a log.
+        raise ValueError(
+            "The setting log: tensorboard needs the package tensorboard; run pip install "
+            "'gligen[tensorboard]', or set log: jsonl."
+        )
 
 
 class _Training:
