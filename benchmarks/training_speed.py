@@ -5,7 +5,8 @@
 Two sources of pictures are timed: a folder in COCO's form (JPEG of 640 x 480 pixels with boxes,
 captions and joints), which is drawn first, and, where one is named, a bank of the synthetic world.
 Pictures per second and the share of the time spent waiting for data are counted after the first
-steps, in which processes start and memory is allotted. On a CUDA device the load that nvidia-smi
+steps, in which processes start and memory is allotted; the cores at work show whether others had a
+part of the machine. On a CUDA device the load that nvidia-smi
 reports and the largest memory are shown besides.
 """
 
@@ -17,6 +18,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -41,6 +43,7 @@ class Speed:
     data: str
     pictures_per_second: float
     data_share: float  # of the time, spent waiting for data
+    cores: float  # that the training process had, on average; less than its threads: shared
     gpu_load: float | None  # per cent, mean; None: no such counter
     gpu_memory: float | None  # GB, the most that was allotted
 
@@ -111,7 +114,9 @@ def measure(name: str, settings: TrainingSettings, device: str | None) -> Speed:
     if has_cuda:
         torch.cuda.reset_peak_memory_stats()
     with gpu_loads(has_cuda) as loads:
+        began, worked = time.perf_counter(), time.process_time()
         train_adapter(settings, open_examples, device)
+        cores = (time.process_time() - worked) / (time.perf_counter() - began)
     lines = (Path(settings.output) / "log.jsonl").read_text().splitlines()
     first, last = json.loads(lines[0]), json.loads(lines[-1])
     seconds = last["seconds"] - first["seconds"]
@@ -120,6 +125,7 @@ def measure(name: str, settings: TrainingSettings, device: str | None) -> Speed:
         data=name,
         pictures_per_second=(last["step"] - first["step"]) * settings.batch_size / seconds,
         data_share=waited / seconds,
+        cores=cores,
         gpu_load=statistics.mean(loads) if loads else None,
         gpu_memory=torch.cuda.max_memory_allocated() / 1e9 if has_cuda else None,
     )
@@ -215,15 +221,15 @@ def as_table(report: dict) -> str:
         f"{report['kind']} on {report['base']}, batches of {report['batch_size']}, "
         f"{report['precision']}, {report['hardware']}",
         "",
-        "| data | pictures a second | waiting for data | GPU load | GPU memory |",
-        "|---|---|---|---|---|",
+        "| data | pictures a second | waiting for data | cores at work | GPU load | GPU memory |",
+        "|---|---|---|---|---|---|",
     ]
     for speed in report["speeds"]:
         load = "-" if speed["gpu_load"] is None else f"{speed['gpu_load']:.0f} %"
         memory = "-" if speed["gpu_memory"] is None else f"{speed['gpu_memory']:.1f} GB"
         lines.append(
             f"| {speed['data']} | {speed['pictures_per_second']:.1f} | "
-            f"{100 * speed['data_share']:.1f} % | {load} | {memory} |"
+            f"{100 * speed['data_share']:.1f} % | {speed['cores']:.2f} | {load} | {memory} |"
         )
     return "\n".join(lines)
 

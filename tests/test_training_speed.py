@@ -34,6 +34,7 @@ def test_figures_come_out(tmp_path, monkeypatch, capsys):
     assert speed["pictures_per_second"] > 0
     assert 0 < speed["data_share"] < 1
     assert speed["gpu_load"] is None
+    assert 0 < speed["cores"] < 4
     printed = capsys.readouterr().out
     assert f"| files, 0 readers | {speed['pictures_per_second']:.1f} |" in printed
     assert "pictures a second, " in printed  # the end of the run itself
