@@ -48,8 +48,8 @@ class Speed:
     gpu_memory: float | None  # GB, the most that was allotted
 
 
-def main() -> None:
-    """Measure and print."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -64,7 +64,12 @@ def main() -> None:
     add("--num-pictures", type=int, default=200, help="drawn (default: %(default)s)")
     add("--device", choices=("cpu",), help="stay on the CPU where there is a GPU")
     add("--json", type=Path, help="file for the figures")
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Measure and print."""
+    args = build_parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = draw_coco(Path(folder) / "coco", args.num_pictures)
         sources = {f"files, {args.workers} readers": (str(root), args.workers)}

@@ -1,14 +1,19 @@
 """The measurement of training speed: what it draws can be trained on, what it counts is right."""
 
 import json
+import re
+import shlex
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from benchmarks.training_speed import SIZE, draw_coco, main
+from benchmarks.training_speed import SIZE, build_parser, draw_coco, main
 from gligen.data import open_dataset
+from gligen.kinds import KINDS
 from gligen.training.progress import Clock
+from gligen.training.settings import read_settings
 from tests.training_examples import save_plain_base
 
 
@@ -51,3 +56,13 @@ def test_a_sitting_is_described(monkeypatch):
         clock.describe(50, 4) == "12.0 pictures a second, 5.0 % of the time spent waiting for data."
     )
     assert clock.data_share == pytest.approx(0.05)
+
+
+def test_the_commands_of_the_page_are_understood():
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("python benchmarks/training_")]
+    assert lines
+    for line in lines:
+        assert build_parser().parse_args(shlex.split(line)[2:]).kind in KINDS
+    for settings in re.findall(r"configs/training/ablations/\w+\.yaml", page):
+        assert read_settings(Path(__file__).parent.parent / settings)
