@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from gligen.arguments import build_parser
-from gligen.evaluation.__main__ import build_parser as build_evaluation_parser
 from gligen.kinds import KINDS
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
@@ -57,8 +56,6 @@ def test_command_lines_are_understood():
     assert len(lines) >= 3
     for line in lines:
         build_parser().parse_args(shlex.split(line)[3:])
-    for line in commands("python -m gligen.evaluation"):
-        build_evaluation_parser().parse_args(shlex.split(line)[3:])
 
 
 def test_files_of_the_tree_and_links_exist():

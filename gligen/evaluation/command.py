@@ -1,14 +1,24 @@
 """The command `python -m gligen evaluate`: the synthetic world, and COCO at full size."""
 
 import argparse
-import importlib
-import importlib.util
-from types import ModuleType
+import sys
+from pathlib import Path
 from typing import Any
 
-from gligen.evaluation.__main__ import add_arguments, evaluate_world
+from gligen.evaluation.fullsize.command import add_coco, run_coco
+from gligen.evaluation.options import TABLES, Ablation, WorldOptions
 
-_FULL_SIZE = "gligen.evaluation.fullsize"
+EXAMPLES = """examples:
+  python -m gligen evaluate world
+  python -m gligen evaluate world --tables boxes tau --num-layouts 100 --out outputs/quick
+  python -m gligen evaluate world --model runs/text_box/adapter.safetensors --base runs/model
+  python -m gligen evaluate world --tables ablations \\
+      --ablation "cross-attention=runs/cross/adapter.safetensors" \\
+      --ablation "MLP boxes=runs/mlp/adapter.safetensors"
+
+The folder gets report.md, report.json and plots. Its folder pictures/ keeps what was painted: the
+same command goes on where it was cut, and further tables use the same pictures.
+"""
 
 
 def add_evaluate(commands: Any) -> None:
@@ -16,22 +26,12 @@ def add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="measure how well a model follows its layouts",
-        description="Measure how well a model follows its layouts. A run that was cut short goes "
-        "on when the same command is given again.",
+        description="Measure how well a model follows its layouts, and write a report.",
+        epilog="Each subject explains itself: python -m gligen evaluate world --help",
     )
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    world = subjects.add_parser(
-        "world",
-        help="held-out layouts of the synthetic world",
-        description="Generate held-out layouts of the synthetic world with grounding on, off and "
-        "with mirrored boxes, and report how many objects are found in their boxes.",
-    )
-    add_arguments(world)
-    full_size = _full_size()
-    if full_size is None:
-        subjects.add_parser("coco", help="COCO layouts (not part of this installation)")
-    else:
-        full_size.add_coco(subjects)
+    _add_world(subjects)
+    add_coco(subjects)
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -41,19 +41,96 @@ def run_evaluate(options: argparse.Namespace) -> None:
         ValueError: an option or a model cannot be used; one sentence says why.
     """
     if options.subject == "world":
-        evaluate_world(options)
-        return
-    full_size = _full_size()
-    if full_size is None:
-        raise ValueError(
-            "The evaluation on COCO (gligen.evaluation.fullsize) is not part of this installation; "
-            "install gligen from the repository, or use python -m gligen evaluate world."
-        )
-    full_size.run_coco(options)
+        _run_world(options)
+    else:
+        run_coco(options)
 
 
-def _full_size() -> ModuleType | None:
-    """Return the module that evaluates full-size models, None where it is not installed."""
-    if importlib.util.find_spec(_FULL_SIZE) is None:
-        return None
-    return importlib.import_module(f"{_FULL_SIZE}.command")
+def _add_world(subjects: Any) -> None:
+    parser = subjects.add_parser(
+        "world",
+        help="the paper's tables in kind, on held-out layouts of the synthetic world",
+        description="Paint held-out layouts of the synthetic world and measure, without any\n"
+        "trained network, how well they are obeyed: the paper's tables in kind.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    defaults = WorldOptions()
+    add = parser.add_argument
+    add(
+        "--tables",
+        nargs="+",
+        choices=TABLES,
+        metavar="TABLE",
+        help=f"of {', '.join(TABLES)} (default: all that the model has kinds for)",
+    )
+    add("--model", default="embedded", help="as in generate (default: %(default)s)")
+    add("--base", metavar="MODEL", help="base that an adapter is put on (default: its own)")
+    add("--device", metavar="NAME", help="cpu, cuda, ... (default: the fastest there is)")
+    add(
+        "--num-layouts",
+        type=int,
+        default=defaults.num_layouts,
+        metavar="N",
+        help="layouts of each series (default: %(default)s)",
+    )
+    add("--steps", type=int, metavar="N", help="denoising steps (default: as the library's)")
+    add("--sampler", metavar="NAME", help="as in generate (default: the model's own scheduler)")
+    add("--guidance", type=float, metavar="SCALE", help="(default: as the library's)")
+    add(
+        "--tau",
+        type=float,
+        metavar="SHARE",
+        help="share of the steps with grounding (default: the usual one of each kind)",
+    )
+    add(
+        "--batch",
+        type=int,
+        default=defaults.batch_size,
+        metavar="N",
+        help="pictures painted together (default: %(default)s)",
+    )
+    add(
+        "--ablation",
+        action="append",
+        default=[],
+        metavar="LABEL=ADAPTER[:BASE]",
+        help="a model to compare on the same boxes; may be given several times (default: none)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("outputs/evaluation"),
+        metavar="FOLDER",
+        help="where the report goes (default: %(default)s)",
+    )
+
+
+def _run_world(given: argparse.Namespace) -> None:
+    options = WorldOptions(
+        num_layouts=given.num_layouts,
+        steps=given.steps,
+        sampler=given.sampler,
+        guidance_scale=given.guidance,
+        tau=given.tau,
+        batch_size=given.batch,
+        tables=None if given.tables is None else tuple(given.tables),
+        ablations=tuple(
+            Ablation.from_text(text, given.base or given.model) for text in given.ablation
+        ),
+    )
+    from tqdm import tqdm
+
+    from gligen.evaluation.subject import load_subject
+    from gligen.evaluation.world import evaluate_world
+
+    subject = load_subject(given.model, given.base, given.device)
+    with tqdm(unit="picture", file=sys.stderr) as bar:
+
+        def show(series: str, count: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(series)
+            bar.update(count)
+
+        evaluate_world(subject, given.out, options, show)
+    print(given.out / "report.md")

@@ -13,6 +13,7 @@ Shapes: T templates (sizes x aspects) of one sprite, H rows, W columns of the pa
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,12 +24,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from gligen.layout import Box
-from gligen.world import IMAGE_SIZE, SPRITE_NAMES, load_sprite, resized_sprite
+from gligen.world import ALL_SPRITE_NAMES, IMAGE_SIZE, load_sprite, resized_sprite
 
 # An object is taken as found from this share of explained variance on. On 1,000 drawn scenes the
 # scores of objects that are there begin at 0.52 (1st percentile); after a blur of one pixel (what a
 # model paints is softer than a drawing) at 0.29 (5th). Those of absent names end at 0.26 (95th).
 THRESHOLD = 0.25
+
+MATCH_IOU = 0.5  # an object counts as in its box from this overlap on
 
 # Longer sides that are tried, pixels: those of the world's objects (19-48) and a little beyond.
 SIDES = tuple(round(17 * 1.11**step) for step in range(11))
@@ -46,7 +49,7 @@ _PADDED = IMAGE_SIZE + 2 * RIM  # the picture continued at its edges
 class Detection:
     """Where an object was found."""
 
-    name: str  # one of SPRITE_NAMES
+    name: str  # one of ALL_SPRITE_NAMES
     box: Box  # xyxy in [0, 1]
     score: float  # explained variance, at most 1
 
@@ -66,6 +69,14 @@ class _Templates:
     valid: Tensor  # T H W: whether the window fits there
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a picture shows of several sprites, found in one go."""
+
+    best: tuple[Detection, ...]  # the best place for each name, however bad
+    in_boxes: tuple[tuple[float, ...], ...]  # for each box the best score there, by name
+
+
 def detect(picture: UInt8[np.ndarray, "64 64 3"], name: str) -> Detection | None:
     """Return the best place for the sprite `name`, or None if none explains `THRESHOLD`.
 
@@ -76,14 +87,34 @@ def detect(picture: UInt8[np.ndarray, "64 64 3"], name: str) -> Detection | None
     return found if found.score >= THRESHOLD else None
 
 
-def detect_all(picture: UInt8[np.ndarray, "64 64 3"]) -> list[Detection]:
+def detect_all(
+    picture: UInt8[np.ndarray, "64 64 3"], names: Sequence[str] = ALL_SPRITE_NAMES
+) -> list[Detection]:
     """Return the found sprites of every name, best score first; one place for each name."""
-    found = [detect(picture, name) for name in SPRITE_NAMES]
-    return sorted((d for d in found if d is not None), key=lambda d: -d.score)
+    found = look(picture, names).best
+    return sorted((d for d in found if d.score >= THRESHOLD), key=lambda d: -d.score)
 
 
 def best_fit(picture: UInt8[np.ndarray, "64 64 3"], name: str) -> Detection:
     """Return the best place for the sprite `name`, however bad the fit is.
+
+    Raises:
+        ValueError: as `detect`.
+    """
+    return look(picture, (name,)).best[0]
+
+
+def look(
+    picture: UInt8[np.ndarray, "64 64 3"], names: Sequence[str], boxes: Sequence[Box] = ()
+) -> Look:
+    """Look for each of `names`: anywhere, and in each of `boxes`.
+
+    In a box means at places that overlap it by `MATCH_IOU` or more.
+
+    Args:
+        picture: what to look at.
+        names: sprites to look for.
+        boxes: xyxy in [0, 1] of the picture.
 
     Raises:
         ValueError: as `detect`.
@@ -93,8 +124,17 @@ def best_fit(picture: UInt8[np.ndarray, "64 64 3"], name: str) -> Detection:
             f"The picture has shape {picture.shape} and type {picture.dtype}; the detector reads "
             f"uint8 pictures of shape ({IMAGE_SIZE}, {IMAGE_SIZE}, 3)."
         )
-    templates = _templates(name)
-    scores = explained_variance(_spectra(picture), templates)  # T H W
+    spectra = _spectra(picture)
+    best, in_boxes = [], []
+    for name in names:
+        templates = _templates(name)
+        scores = explained_variance(spectra, templates)  # T H W
+        best.append(_best_place(name, templates, scores))
+        in_boxes.append([_best_in(box, templates, scores) for box in boxes])
+    return Look(tuple(best), tuple(tuple(scores) for scores in zip(*in_boxes, strict=True)))
+
+
+def _best_place(name: str, templates: _Templates, scores: Tensor) -> Detection:
     index = int(scores.argmax())
     template, place = divmod(index, _PADDED * _PADDED)
     y, x = divmod(place, _PADDED)
@@ -102,6 +142,30 @@ def best_fit(picture: UInt8[np.ndarray, "64 64 3"], name: str) -> Detection:
     # In the padded picture the window begins RIM before the sprite, as the padding does.
     box = (x / IMAGE_SIZE, y / IMAGE_SIZE, (x + width) / IMAGE_SIZE, (y + height) / IMAGE_SIZE)
     return Detection(name, box, float(scores.flatten()[index]))
+
+
+def _best_in(box: Box, templates: _Templates, scores: Tensor) -> float:
+    """Return the best score among the places that overlap `box` enough; -1 if none does."""
+    x0, y0, x1, y1 = (value * IMAGE_SIZE for value in box)
+    area = (x1 - x0) * (y1 - y0)
+    best = -1.0
+    for index, (width, height) in enumerate(templates.sizes):
+        if not MATCH_IOU <= width * height / area <= 1 / MATCH_IOU:
+            continue
+        across = _shared(IMAGE_SIZE - width + 1, width, x0, x1)
+        down = _shared(IMAGE_SIZE - height + 1, height, y0, y1)
+        shared = down[:, None] * across
+        is_near = shared >= MATCH_IOU * (width * height + area - shared)
+        if is_near.any():
+            places = scores[index, : len(down), : len(across)]
+            best = max(best, float(places[is_near].max()))
+    return best
+
+
+def _shared(count: int, length: int, low: float, high: float) -> Tensor:
+    """Return how much [i, i + length] and [low, high] share, for i from 0 to `count` - 1."""
+    start = torch.arange(count, dtype=torch.float32)
+    return ((start + length).clamp(max=high) - start.clamp(min=low)).clamp(min=0)
 
 
 def _spectra(picture: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -141,7 +205,7 @@ def explained_variance(
     return torch.where(templates.valid, 1 - residual / variance, -1.0)
 
 
-@lru_cache(maxsize=len(SPRITE_NAMES))
+@lru_cache(maxsize=len(ALL_SPRITE_NAMES))
 def _templates(name: str) -> _Templates:
     sprite = load_sprite(name)
     sizes = sorted(

@@ -141,7 +141,7 @@ def _keep_settings(evaluation: Evaluation) -> None:
 
 def _check_weights(path: Path, pipeline: Any) -> None:
     """Refuse to go on with a model that has changed under its name."""
-    from gligen.evaluation.run import fingerprint
+    from gligen.evaluation.subject import fingerprint
 
     weights = fingerprint(pipeline.unet)
     if path.exists() and path.read_text() != weights:

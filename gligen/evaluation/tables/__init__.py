@@ -1,0 +1,1 @@
+"""The tables of the evaluation, a module each."""

@@ -1,0 +1,35 @@
+"""What a table of the evaluation consists of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gligen.evaluation.options import WorldOptions
+from gligen.evaluation.report import Section
+from gligen.evaluation.series import Series
+from gligen.evaluation.state import Measured
+from gligen.evaluation.subject import Subject
+
+MeasuredSeries = Mapping[str, Measured]  # by the name of the series
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: why it may be impossible, which pictures it needs, and what it says of them."""
+
+    name: str  # as the command line calls it
+    # A sentence that says why the table cannot be measured; None: it can.
+    lacking: Callable[[Subject, WorldOptions], str | None]
+    plan: Callable[[Subject, WorldOptions], list[Series]]
+    section: Callable[[Subject, WorldOptions, MeasuredSeries], Section]
+
+
+def needs_kind(kind: str) -> Callable[[Subject, WorldOptions], str | None]:
+    """Return the `lacking` of a table that needs one kind of pipeline."""
+
+    def lacking(subject: Subject, options: WorldOptions) -> str | None:
+        del options
+        if kind in subject.pipelines:
+            return None
+        return f"the model has no pipeline of the kind {kind}."
+
+    return lacking
