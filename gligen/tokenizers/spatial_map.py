@@ -76,7 +76,9 @@ class MapTokenizer(nn.Module):
     def features(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N F"]:
         """Return the backbone's features of each cell; the map is squeezed to a square."""
         # Nearest for every kind, also for photographs of edges: so the weights were trained.
-        image = F.interpolate(image.to(self.null_feature.dtype), (self.side, self.side))
+        image = image.to(self.null_feature.dtype)
+        if image.shape[2:] != (self.side, self.side):
+            image = F.interpolate(image, (self.side, self.side))
         if self.in_conv is not None:
             image = self.in_conv(image)
         return self.convnext_tiny_backbone(image).flatten(2).transpose(1, 2)
@@ -141,4 +143,6 @@ class MapDownsampler(nn.Module):
         if self.layers is None:
             return F.interpolate(image, size, mode=mode)
         target = (4 * size[0], 4 * size[1])
-        return self.layers(F.interpolate(image, target, mode=mode))
+        if image.shape[2:] != target:  # one-hot labels are large; spare the copy
+            image = F.interpolate(image, target, mode=mode)
+        return self.layers(image)
