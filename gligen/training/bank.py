@@ -115,12 +115,12 @@ def main() -> None:
     """Build a bank from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--num-scenes", type=int, default=48_000)
+    parser.add_argument("--num-scenes", type=int, default=60_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--world",
         choices=WORLDS,
-        default="first",
+        default="large",
         help="12 sprites; all 20 sprites and persons; 12 sprites and persons",
     )
     args = parser.parse_args()

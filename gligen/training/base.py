@@ -32,14 +32,14 @@ LOG_EVERY = 50  # steps
 class BaseRecipe:
     """The settings of stage 1."""
 
-    num_steps: int = 3500
-    batch_size: int = 32
+    num_steps: int = 6000
+    batch_size: int = 64
     learning_rate: float = 1e-3  # peak, after 100 warm-up steps
     location_share: float = 0.6  # captions that say where things are
     caption_dropout: float = 0.1  # empty captions, for guidance
     captions_per_scene: int = 8  # paraphrases, composed before training
-    channels: tuple[int, ...] = (64, 128, 192)  # of the UNet's levels, 16 x 16 first
-    attention: tuple[bool, ...] = (False, True, True)  # levels with attention; the middle has it
+    channels: tuple[int, ...] = (96, 144, 144)  # of the UNet's levels, 16 x 16 first
+    attention: tuple[bool, ...] = (False, True, False)  # levels with attention; the middle has it
     seed: int = 0
 
 
