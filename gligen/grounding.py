@@ -19,8 +19,7 @@ from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, check_layout, kind_named
 from gligen.layout import MAX_REGIONS, Box, Layout
 from gligen.person import JOINTS
 from gligen.pictures.maps import prepare_map
-from gligen.references import REFERENCE_NORM, encode_references
-from gligen.request import STYLE_BOXES
+from gligen.references import AS_TRAINED, ReferenceOptions, encode_references
 from gligen.tokenizers import (
     BoxGrounding,
     KeypointGrounding,
@@ -56,9 +55,7 @@ def encode_grounding(
     components: Components,
     layouts: Sequence[Layout],
     size: tuple[int, int],
-    style_box: Box = STYLE_BOXES["official"],
-    crop_references: bool = False,
-    reference_norm: float = REFERENCE_NORM,
+    references: ReferenceOptions = AS_TRAINED,
 ) -> RunGrounding:
     """Encode the layouts of B pictures; each different phrase and picture is encoded once.
 
@@ -69,9 +66,7 @@ def encode_grounding(
         components: the models; their kind decides what of the layouts is read.
         layouts: B of them.
         size: width and height in pixels of what the model paints.
-        style_box: box of the token that carries the style picture.
-        crop_references: centre-crop reference pictures instead of squashing them to a square.
-        reference_norm: norm of the feature of a reference picture.
+        references: how reference and style pictures are read.
 
     Raises:
         ValueError: a layout holds what the model cannot follow.
@@ -93,7 +88,7 @@ def encode_grounding(
     ]
     if not (any(has_grounding) or kind.is_inpainting):
         return RunGrounding()
-    encoded = encode_layouts(components, layouts, size, style_box, crop_references, reference_norm)
+    encoded = encode_layouts(components, layouts, size, references)
     tokens = unet.position_net(encoded).tokens.to(components.device)
     null_tokens = unet.position_net(encoded.null()).tokens.to(components.device)
     if isinstance(encoded, MapGrounding):
@@ -112,9 +107,7 @@ def encode_layouts(
     components: Components,
     layouts: Sequence[Layout],
     size: tuple[int, int],
-    style_box: Box = STYLE_BOXES["official"],
-    crop_references: bool = False,
-    reference_norm: float = REFERENCE_NORM,
+    references: ReferenceOptions = AS_TRAINED,
     encoders: Encoders | None = None,
 ) -> GroundingInput:
     """Encode what the tokenizer of the model reads, padded to its slots, on its device.
@@ -125,7 +118,7 @@ def encode_layouts(
         encoders: give the features in place of the components' own encoders; training remembers.
     """
     if encoders is None:
-        encoders = _own_encoders(components, crop_references, reference_norm)
+        encoders = _own_encoders(components, references)
     modality = kind_named(components.kind).modality
     if modality == MAP:
         return _encode_maps(components, layouts, size)
@@ -133,13 +126,13 @@ def encode_layouts(
         return _encode_regions(components, layouts, encoders)
     if modality == KEYPOINT:
         return _encode_persons(components, layouts)
-    return _encode_references(components, layouts, style_box, encoders)
+    return _encode_references(components, layouts, references.style_box, encoders)
 
 
-def _own_encoders(components: Components, crop: bool, norm: float) -> Encoders:
+def _own_encoders(components: Components, references: ReferenceOptions) -> Encoders:
     return Encoders(
         lambda found: encode_phrases(components.tokenizer, components.text_encoder, found),
-        lambda found: _encode_pictures(components, found, crop, norm),
+        lambda found: _encode_pictures(components, found, references),
     )
 
 
@@ -197,7 +190,7 @@ def _encode_references(
 
 
 def _encode_pictures(
-    components: Components, pictures: Sequence[Image.Image], crop: bool, norm: float
+    components: Components, pictures: Sequence[Image.Image], options: ReferenceOptions
 ) -> Float[Tensor, "N D"]:
     encoder, projection = components.image_encoder, components.image_project
     if encoder is None or projection is None or components.processor is None:
@@ -207,7 +200,9 @@ def _encode_pictures(
             "remove the pictures."
         )
     assert isinstance(projection, CLIPImageProjection), "diffusers' component of that name"
-    return encode_references(encoder, projection, components.processor, pictures, crop, norm)
+    return encode_references(
+        encoder, projection, components.processor, pictures, options.crop, options.norm
+    )
 
 
 def _encode_persons(components: Components, layouts: Sequence[Layout]) -> KeypointGrounding:

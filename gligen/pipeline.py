@@ -56,7 +56,7 @@ from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.references import REFERENCE_NORM
+from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result
 from gligen.running import Generators, Run, run_steps
@@ -283,8 +283,7 @@ class GligenPipeline(
             sampler=request.sampler,
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             hole=hole,
-            style_box=STYLE_BOXES[request.style_box],
-            crop_references=request.crop_references,
+            references=ReferenceOptions(STYLE_BOXES[request.style_box], request.crop_references),
             add_ons=add_ons or AddOns(),
         )
         step = None
@@ -470,9 +469,11 @@ class GligenPipeline(
             negative_prompt_embeds=repeat_rows(negative_prompt_embeds, num_images_per_prompt),
             clip_skip=clip_skip,
             cross_attention_kwargs=cross_attention_kwargs,
-            style_box=STYLE_BOXES[style_box] if style_box else lists.style_box,
-            crop_references=crop_references,
-            reference_norm=gligen_normalize_constant,
+            references=ReferenceOptions(
+                STYLE_BOXES[style_box] if style_box else lists.style_box,
+                crop_references,
+                gligen_normalize_constant,
+            ),
             timesteps=timesteps,
             sigmas=sigmas,
             add_ons=AddOns(

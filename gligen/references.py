@@ -6,6 +6,7 @@ Shapes: N pictures, D width of a feature.
 import pickle
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,27 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from gligen.encoding import input_device
+from gligen.layout import Box
 from gligen.pictures.images import flattened
+from gligen.request import STYLE_BOXES
 from gligen.weights.weightfiles import read_weight_file
 
 # The mean norm of the phrase features (CLIP's pooled output before its projection) of the text
 # encoder in Stable Diffusion 1.x. The weights were trained on pictures scaled to it, so that both
 # weigh the same.
 REFERENCE_NORM = 28.7
+
+
+@dataclass(frozen=True)
+class ReferenceOptions:
+    """How reference pictures and the style picture of a layout are read."""
+
+    style_box: Box = STYLE_BOXES["official"]  # of the token that carries the style picture
+    crop: bool = False  # the middle square alone, instead of the whole squashed to a square
+    norm: float = REFERENCE_NORM  # of the feature of every picture
+
+
+AS_TRAINED = ReferenceOptions()
 
 
 @torch.no_grad()

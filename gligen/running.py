@@ -22,9 +22,8 @@ from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import Hole, encode_hole
 from gligen.inpainting import layout_in_area
-from gligen.layout import Box, Layout
-from gligen.references import REFERENCE_NORM
-from gligen.request import STYLE_BOXES
+from gligen.layout import Layout
+from gligen.references import AS_TRAINED, ReferenceOptions
 from gligen.sampling import Sampler, Step, denoise, make_sampler
 from gligen.schedule import gate_schedule
 
@@ -54,9 +53,7 @@ class Run:
     guidance_rescale: float = 0.0  # 0-1, of gligen.guidance
     timesteps: list[int] | None = None  # instead of the scheduler's own spacing
     sigmas: list[float] | None = None  # likewise, as noise levels
-    style_box: Box = STYLE_BOXES["official"]  # of the token that carries the style picture
-    crop_references: bool = False  # centre-crop reference pictures instead of squashing them
-    reference_norm: float = REFERENCE_NORM  # of the feature of a reference picture
+    references: ReferenceOptions = AS_TRAINED
     add_ons: AddOns = field(default=AddOns())
 
     @property
@@ -91,9 +88,7 @@ def run_steps(components: Components, run: Run) -> Generator[Step, Change | None
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
     text = encode_text(components, run)
     with lora_scale(components.text_encoder, run.lora_strength):
-        grounding = encode_grounding(
-            components, layouts, run.size, run.style_box, run.crop_references, run.reference_norm
-        )
+        grounding = encode_grounding(components, layouts, run.size, run.references)
     sampler = make_sampler(
         run.sampler,
         components.scheduler,
