@@ -1,5 +1,6 @@
 """The maps of the tab Maps, as plain functions: reading them, and showing what the model reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,20 +44,23 @@ class MapView:
     is_bad: bool = False  # the message is a fault
 
 
-def look_at(path: Path | None, kind: str, size: tuple[int, int]) -> MapView:
+def look_at(
+    path: Path | None, kind: str, size: tuple[int, int], names: Sequence[str] = NAMES
+) -> MapView:
     """Return what the model reads of a map file, or the sentence that says why it cannot be read.
 
     Args:
         path: of the uploaded file; None: there is none yet.
         kind: of the map.
         size: width and height in pixels of the picture that is made.
+        names: of the labels of semantic maps.
     """
     if path is None:
-        return MapView(message=HINTS[kind])
+        return MapView(message=hint(kind, names))
     try:
         picture = open_map(path)
         if kind == "semantic":
-            return _look_at_labels(picture, size)
+            return _look_at_labels(picture, size, names)
         values = prepare_map(picture, kind, size)[0].permute(1, 2, 0).numpy()
     except ValueError as error:
         return MapView(message=str(error), is_bad=True)
@@ -64,13 +68,20 @@ def look_at(path: Path | None, kind: str, size: tuple[int, int]) -> MapView:
     return MapView(Image.fromarray(pixels), message=_describe_size(picture, size))
 
 
-def _look_at_labels(picture: Image.Image, size: tuple[int, int]) -> MapView:
+def hint(kind: str, names: Sequence[str] = NAMES) -> str:
+    """Say what a map of a kind looks like."""
+    if kind == "semantic" and names != NAMES:
+        return f"Labels of this model's own classes (grey or palette, 0 to {len(names) - 1})."
+    return HINTS[kind]
+
+
+def _look_at_labels(picture: Image.Image, size: tuple[int, int], names: Sequence[str]) -> MapView:
     labels = read_labels(picture)
     found, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     legend = tuple(
         LegendEntry(
-            "#{:02x}{:02x}{:02x}".format(*COLOURS[label]), NAMES[label], count / labels.size
+            "#{:02x}{:02x}{:02x}".format(*COLOURS[label]), _name(names, label), count / labels.size
         )
         for label, count in zip(found[order].tolist(), counts[order].tolist(), strict=True)
     )
@@ -80,6 +91,10 @@ def _look_at_labels(picture: Image.Image, size: tuple[int, int]) -> MapView:
         message += f" And {more} more {'class' if more == 1 else 'classes'}."
     shown = coloured(labels).resize(size, Image.Resampling.NEAREST)
     return MapView(shown, legend[:MAX_LEGEND], message)
+
+
+def _name(names: Sequence[str], label: int) -> str:
+    return names[label] if label < len(names) else f"label {label}, unknown to this model"
 
 
 def _describe_size(picture: Image.Image, size: tuple[int, int]) -> str:

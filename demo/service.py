@@ -8,6 +8,7 @@ from PIL import Image
 
 from demo.flags import LOADS
 from gligen.kinds import kind_named
+from gligen.pictures.ade import NAMES
 from gligen.pipeline import GligenPipeline
 from gligen.request import Request, Result
 from gligen.sampling import Step
@@ -35,6 +36,7 @@ class ModelCard:
     notes: tuple[str, ...] = ()  # further sentences for the page
     taus: Mapping[str, float] = field(default_factory=dict)  # by kind, where not the usual one
     lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
+    label_names: tuple[str, ...] = NAMES  # of the labels of its semantic maps
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""

@@ -11,6 +11,7 @@ from demo.flags import Flags
 from demo.handlers import Options
 from demo.service import GENERATION, LocalService, ModelCard
 from gligen.loading import EMBEDDED, OFFICIAL, choose_device, load_pipelines
+from gligen.pictures.ade import NAMES
 from gligen.pipeline import GligenPipeline
 
 # Set in the notebooks of Colab, Kaggle, and Gradient / Paperspace.
@@ -59,9 +60,15 @@ def load_service(flags: Flags) -> LocalService:
         notes=tuple(_notes(flags, pipelines)),
         lacking=frozenset(_lacking(choice.source, flags, pipelines)),
         # This model keeps to its grounding better when it acts in every step.
+        label_names=_label_names(pipelines),
         taus=dict.fromkeys(pipelines, 1.0) if choice.source == EMBEDDED else {},
     )
     return LocalService(pipelines, card)
+
+
+def _label_names(pipelines: Mapping[str, GligenPipeline]) -> tuple[str, ...]:
+    semantic = pipelines.get("semantic")
+    return NAMES if semantic is None else semantic.label_names or NAMES
 
 
 def choose_model(flags: Flags, has_cuda: bool) -> Choice:

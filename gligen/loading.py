@@ -130,6 +130,7 @@ def load_pipelines(
             raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
         unet = build_grounded(config, state, kind)
         pipelines[kind] = _pipeline(parts, unet, name, eyes.for_kind(kind, adapter))
+        pipelines[kind].label_names = tuple((adapter.notes or {}).get("labels", ()))
     return pipelines
 
 

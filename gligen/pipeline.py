@@ -164,6 +164,7 @@ class GligenPipeline(
         self._interrupt = False
         self.num_timesteps = 0
         self.model_name = ""  # what settings and pages call the model; loaders set it
+        self.label_names: tuple[str, ...] = ()  # of a semantic map, where not ADE20K's
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part that was missing is from then on also saved."""

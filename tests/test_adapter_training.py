@@ -51,6 +51,12 @@ def train(settings, source=None):
     return train_adapter(settings, lambda *_: source, device="cpu")
 
 
+def test_the_names_of_its_labels_stay_with_a_model_of_semantic_maps(base, tmp_path):
+    for kind, names in (("semantic", ("background", "thing")), ("hed", ())):
+        path = train(settings_for(base, tmp_path / kind, kind, num_steps=1))
+        assert load_pipeline(path, base=base, device="cpu").label_names == names
+
+
 @pytest.mark.parametrize(
     "kind",
     [

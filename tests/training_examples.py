@@ -23,6 +23,7 @@ class RandomExamples:
     def __init__(self, kind: str, size: int = 12):
         self.kind = kind_named(kind)
         self.latent_size = (8, 8)
+        self.label_names = ("background", "thing") if kind == "semantic" else ()
         self._size = size
 
     def __len__(self) -> int:

@@ -16,7 +16,6 @@ from demo.tabs.controls import Controls, build_controls, build_prompt, read_opti
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.pictures.ade import NAMES
 from gligen.pictures.canny import HIGH, LOW
 
 PLACEHOLDER = "Choose a map, write a prompt, press Generate.\nThe picture appears here."
@@ -59,10 +58,13 @@ def build(workshop: Workshop) -> MapsTab:
                     with gr.Accordion(
                         "All classes and their labels", open=False, visible=first == "semantic"
                     ) as classes:
-                        gr.Markdown(", ".join(f"{i} {name}" for i, name in enumerate(NAMES)))
+                        gr.Markdown(
+                            ", ".join(f"{i} {name}" for i, name in enumerate(card.label_names))
+                        )
                 with gr.Column(min_width=260):
                     preview = MapPreview(
-                        look_at(None, first, card.image_sizes[first]), elem_id="maps-preview"
+                        look_at(None, first, card.image_sizes[first], card.label_names),
+                        elem_id="maps-preview",
                     )
             with gr.Column(elem_classes="settings"):
                 controls = build_controls(prompt, append, workshop.defaults, card.tau(first))
@@ -114,7 +116,7 @@ def _wire_map(tab: MapsTab, workshop: Workshop) -> None:
     card = workshop.service.card
 
     def show(kind: str, path: Any) -> MapView:
-        return look_at(path, kind, card.image_sizes[kind])
+        return look_at(path, kind, card.image_sizes[kind], card.label_names)
 
     def change_kind(kind: str, path: Any) -> dict[Any, Any]:
         shown: dict[Any, Any] = {

@@ -125,7 +125,12 @@ def train_adapter(
     if accelerator.is_main_process:
         training.average.copy_to_parameters()
         check_frozen(before, pipeline.unet)
-        figures = {"seconds": round(training.clock.seconds), "loss": training.recent_loss}
+        figures: dict[str, Any] = {
+            "seconds": round(training.clock.seconds),
+            "loss": training.recent_loss,
+        }
+        if source.label_names:
+            figures["labels"] = list(source.label_names)
         save_trained(path, pipeline, settings, figures)
         if first_step < settings.num_steps:
             print(training.clock.describe(settings.num_steps, settings.batch_size))

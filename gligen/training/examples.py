@@ -42,6 +42,7 @@ class ExampleSource(Protocol):
     """A collection of examples; opening one may draw at random from the generator given."""
 
     latent_size: tuple[int, int]  # height and width
+    label_names: tuple[str, ...]  # of the labels of semantic maps, where they are not ADE20K's
 
     def __len__(self) -> int:
         """Return the number of pictures."""

@@ -43,6 +43,7 @@ class FileExamples:
     ):
         side = image_size // pixels_per_latent
         self.latent_size = (side, side)
+        self.label_names = ()  # a dataset's own numbers come without names
         self._dataset = dataset
         self._kind = kind_named(settings.kind)
         self._options = Augmentation(

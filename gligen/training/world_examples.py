@@ -17,7 +17,7 @@ from gligen.training.settings import TrainingSettings
 from gligen.training.sources import hole_in, with_crops
 from gligen.world import Scene, compose_caption
 from gligen.world.captions import with_article
-from gligen.world.labels import draw_labels
+from gligen.world.labels import LABEL_NAMES, draw_labels
 
 NUM_VALIDATION = 256  # scenes at the end of a bank that are never trained on
 NUM_SAMPLES = 4
@@ -43,6 +43,7 @@ class WorldExamples:
                 "gligen.training.bank and encode it with python -m gligen.training.autoencoder."
             )
         self._kind = kind_named(settings.kind)
+        self.label_names = LABEL_NAMES if settings.kind == "semantic" else ()
         if self._kind.modality == MAP and self._kind.name not in MAP_KINDS:
             raise ValueError(
                 f"The world has no maps of the kind {self._kind.name}; it has "

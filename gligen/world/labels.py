@@ -10,12 +10,13 @@ from gligen.world.scenes import IMAGE_SIZE, Scene
 from gligen.world.sprites import ALL_SPRITE_NAMES, resized_sprite
 
 PERSON_LABEL = len(ALL_SPRITE_NAMES) + 1
-NUM_LABELS = PERSON_LABEL + 1
+LABEL_NAMES = ("background", *ALL_SPRITE_NAMES, "person")
+NUM_LABELS = len(LABEL_NAMES)
 
 
 def label_of(name: str) -> int:
     """Return the label of a sprite, or of "person"."""
-    return PERSON_LABEL if name == "person" else ALL_SPRITE_NAMES.index(name) + 1
+    return LABEL_NAMES.index(name)
 
 
 def draw_labels(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:

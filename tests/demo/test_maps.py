@@ -54,6 +54,18 @@ def test_the_classes_of_a_semantic_map_are_named_with_their_shares(tmp_path):
     assert view.legend[0].colour == "#{:02x}{:02x}{:02x}".format(*COLOURS[NAMES.index("sky")])
 
 
+def test_a_model_names_its_own_classes(tmp_path):
+    labels = np.full((48, 64), 1)
+    labels[36:] = 9
+    path, names = labels_file(tmp_path / "labels.png", labels), ("background", "a dog")
+    view = look_at(path, "semantic", SIZE, names)
+    found = [(entry.name, entry.share) for entry in view.legend]
+    assert found == [("a dog", 0.75), ("label 9, unknown to this model", 0.25)]
+    assert "own classes (grey or palette, 0 to 1)" in look_at(None, "semantic", SIZE, names).message
+    assert "ADE20K" in look_at(None, "semantic", SIZE).message
+    assert look_at(None, "depth", SIZE, names) == look_at(None, "depth", SIZE)
+
+
 def test_a_long_legend_is_cut_and_counted(tmp_path):
     labels = np.tile(np.arange(MAX_LEGEND + 2), (SIZE[1], 1))
     view = look_at(labels_file(tmp_path / "many.png", labels), "semantic", SIZE)
