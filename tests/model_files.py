@@ -1,5 +1,6 @@
 """Small model files of every form, made from the real key lists of the released models."""
 
+import gzip
 import json
 import zlib
 from pathlib import Path
@@ -56,11 +57,16 @@ def _with_small_backbone(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
     return small
 
 
+def official_shapes(kind: str) -> dict[str, dict[str, list[int]]]:
+    """Return the recorded shapes of a released checkpoint, by section and key."""
+    name = "sem" if kind == "semantic" else kind
+    with gzip.open(GOLDEN / "layout" / f"full_{name}.json.gz") as file:
+        return json.load(file)["sections"]
+
+
 def official(kind: str = "generation_text_box") -> dict[str, State]:
     """Return the sections of a small checkpoint with the key names of the authors' files."""
-    name = "sem" if kind == "semantic" else kind
-    path = GOLDEN / "layout" / f"full_{name}.json"
-    sections = json.loads(path.read_text())["sections"]
+    sections = official_shapes(kind)
     vae = {
         key: _random(key, [size // 4 if size % 128 == 0 else size for size in shape])
         for key, shape in sections["autoencoder"].items()

@@ -22,11 +22,12 @@ from gligen.weights import hub
 from gligen.weights.building import build_unet
 from gligen.weights.checkpoints import save_adapter
 from gligen.weights.released import ReleasedModel, released_model
-from tests.conftest import GOLDEN, small_image_encoder, small_pipeline, small_tokenizer
+from tests.conftest import small_image_encoder, small_pipeline, small_tokenizer
 from tests.model_files import (
     adapter_state,
     first_convolution,
     official,
+    official_shapes,
     plain_base,
     save_base_folder,
 )
@@ -171,9 +172,7 @@ def test_the_released_models_come_from_the_hub_ids_of_configs(base, monkeypatch)
 @pytest.mark.parametrize("kind", KINDS)
 def test_configs_agree_with_the_released_weights(kind):
     released = released_model(kind)
-    name = "sem" if kind == "semantic" else kind
-    sections = json.loads((GOLDEN / "layout" / f"full_{name}.json").read_text())["sections"]
-    model = sections["model"]
+    model = official_shapes(kind)["model"]
     assert released.kind == kind
     assert released.in_channels == model["input_blocks.0.0.weight"][1]
     last = "linears_text.4" if "text_image" in kind else "linears.4"

@@ -16,13 +16,14 @@ from gligen.weights.conversion import (
 )
 from gligen.weights.partnames import convert_text_state, convert_vae_state, text_keys_for
 from tests.conftest import GOLDEN
+from tests.model_files import official_shapes
 
 KINDS = ("generation_text_box", "inpainting_text_box")
 
 
 def full_size(kind: str, section: str) -> dict[str, torch.Tensor]:
     """Return a section of a released model, without memory."""
-    shapes = json.loads((GOLDEN / "layout" / f"full_{kind}.json").read_text())["sections"][section]
+    shapes = official_shapes(kind)[section]
     return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 

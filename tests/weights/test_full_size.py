@@ -31,6 +31,7 @@ from gligen.weights.parts import build_text_encoder, build_vae
 from gligen.weights.recognition import ALIKE, detect_kind, trains_first_convolution
 from gligen.weights.vision import build_projection
 from tests.conftest import GOLDEN
+from tests.model_files import official_shapes
 
 SUMMARY = json.loads((GOLDEN / "layout" / "summary.json").read_text())
 META = torch.device("meta")
@@ -41,8 +42,7 @@ def recorded_name(kind):
 
 
 def full_size(kind, section):
-    path = GOLDEN / "layout" / f"full_{recorded_name(kind)}.json"
-    shapes = json.loads(path.read_text())["sections"][section]
+    shapes = official_shapes(kind)[section]
     return {
         key: torch.empty(shape, device=META, dtype=torch.int64 if "_ids" in key else torch.float32)
         for key, shape in shapes.items()
