@@ -53,6 +53,7 @@ def test_every_kind_of_the_folder_loads(runs, tmp_path):
     export(runs / "autoencoder", runs / "base", adapters, folder, {"seed": 3}, encoder)
     found = load_pipelines(folder)
     assert set(found) == set(kinds)
+    assert not any(str(runs) in path.read_text() for path in folder.rglob("*.json"))
     reading = found["generation_text_image_box"]
     expected = image_parts("generation_text_image_box")["image_encoder"].state_dict()
     for name, tensor in reading.image_encoder.state_dict().items():

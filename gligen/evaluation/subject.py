@@ -23,6 +23,7 @@ class Subject:
     names: tuple[str, ...] = SPRITE_NAMES  # sprites that the base knows
     knows_persons: bool = False
     device: str | None = None  # as `load_pipelines` takes it
+    dtype: str | None = None  # likewise
 
     @property
     def grounded_names(self) -> tuple[str, ...]:
@@ -36,7 +37,10 @@ class Subject:
 
 
 def load_subject(
-    source: str | Path, base: str | Path | None = None, device: str | None = None
+    source: str | Path,
+    base: str | Path | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
 ) -> Subject:
     """Load all kinds of a model.
 
@@ -45,7 +49,7 @@ def load_subject(
     """
     from gligen.loading import load_pipelines
 
-    pipelines = load_pipelines(source, base=base, device=device)
+    pipelines = load_pipelines(source, base=base, device=device, dtype=dtype)
     for pipeline in pipelines.values():
         pipeline.set_progress_bar_config(disable=True)
     tokenizer = next(iter(pipelines.values())).tokenizer
@@ -56,7 +60,7 @@ def load_subject(
             f"({', '.join(SPRITE_NAMES)}): no word of them is in its vocabulary."
         )
     shown = str(source) if base is None else f"{source} on {base}"
-    return Subject(shown, pipelines, names, knows(tokenizer, "person"), device)
+    return Subject(shown, pipelines, names, knows(tokenizer, "person"), device, dtype)
 
 
 def knows(tokenizer: Any, name: str) -> bool:

@@ -80,10 +80,19 @@ def export(
     for kind, (run, adapter) in layers.items():
         write_adapter(partial / "adapters" / f"{kind}.safetensors", adapter, torch.float16)
         stages[kind] = last_line(run)
+    for config in partial.glob("*/config.json"):
+        _forget_origin(config)
     record = {"stages": stages, **figures}
     (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _forget_origin(config: Path) -> None:
+    """Remove where a part was read from: it means nothing to anyone else."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def export_vision(run: Path, folder: Path) -> None:

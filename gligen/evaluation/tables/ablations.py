@@ -37,7 +37,7 @@ def plan(subject: Subject, options: WorldOptions) -> list[Series]:
     """
     items = held_out_layouts(options.num_layouts, subject.grounded_names)
     examine = sprite_examiner(subject.names)
-    pipelines = {a.series: _pipeline(a, subject.device) for a in options.ablations}
+    pipelines = {a.series: _pipeline(a, subject) for a in options.ablations}
     if BOXES in subject.pipelines:
         pipelines = {ON: subject.pipelines[BOXES], **pipelines}
     return [
@@ -79,8 +79,9 @@ def section(subject: Subject, options: WorldOptions, measured: MeasuredSeries) -
     return Section("ablations", "Ablations", text, (chart,), asdict(result))
 
 
-def _pipeline(ablation: Ablation, device: str | None) -> object:
-    pipelines = load_subject(ablation.source, ablation.base, device).pipelines
+def _pipeline(ablation: Ablation, subject: Subject) -> object:
+    place = ablation.source, ablation.base
+    pipelines = load_subject(*place, subject.device, subject.dtype).pipelines
     if BOXES not in pipelines:
         raise ValueError(
             f"The ablation {ablation.label!r} ({ablation.source}) is of the kind "
