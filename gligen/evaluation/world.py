@@ -172,7 +172,7 @@ def _facts(subject: Subject, options: WorldOptions, measured: MeasuredSeries) ->
             for name, own in measured.items()
         },
         "device": f"{any_pipeline.unet.device} on {platform.machine()}, {os.cpu_count()} cores, "
-        f"{str(any_pipeline.unet.dtype).removeprefix('torch.')}",
+        f"{str(next(any_pipeline.unet.parameters()).dtype).removeprefix('torch.')}",
         "threads": torch.get_num_threads(),
         "software": {
             "python": ".".join(str(part) for part in sys.version_info[:3]),
