@@ -34,7 +34,6 @@ class ModelCard:
         default_factory=dict
     )  # kind -> width, height
     notes: tuple[str, ...] = ()  # further sentences for the page
-    taus: Mapping[str, float] = field(default_factory=dict)  # by kind, where not the usual one
     lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
     label_names: tuple[str, ...] = NAMES  # of the labels of its semantic maps
 
@@ -48,7 +47,7 @@ class ModelCard:
 
     def tau(self, kind: str) -> float:
         """Return the share of the steps that follow the grounding unless a person says another."""
-        return self.taus.get(kind, kind_named(kind).usual_tau)
+        return kind_named(kind).usual_tau
 
 
 class PictureService(Protocol):

@@ -59,9 +59,7 @@ def load_service(flags: Flags) -> LocalService:
         image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
         notes=tuple(_notes(flags, pipelines)),
         lacking=frozenset(_lacking(choice.source, flags, pipelines)),
-        # This model keeps to its grounding better when it acts in every step.
         label_names=_label_names(pipelines),
-        taus=dict.fromkeys(pipelines, 1.0) if choice.source == EMBEDDED else {},
     )
     return LocalService(pipelines, card)
 

@@ -1,6 +1,6 @@
 """The tab Maps: edges, depth, normals or classes of the whole picture become a picture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from demo.tabs.controls import Controls, build_controls, build_prompt, read_opti
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.pictures.ade import NAMES
 from gligen.pictures.canny import HIGH, LOW
 
 PLACEHOLDER = "Choose a map, write a prompt, press Generate.\nThe picture appears here."
@@ -46,7 +47,7 @@ def build(workshop: Workshop) -> MapsTab:
     prompt, append = build_prompt("What the whole picture shows.", has_phrases=False)
     with gr.Row(equal_height=False, elem_classes="tab-body"):
         with gr.Column(scale=7, min_width=340):
-            choices = [(_title(kind), kind) for kind in kinds]
+            choices = [(_title(kind, card.label_names), kind) for kind in kinds]
             kind = gr.Radio(choices, value=first, label="Kind of map")
             with gr.Row(elem_classes="map-row"):
                 with gr.Column(min_width=220):
@@ -80,8 +81,10 @@ def build(workshop: Workshop) -> MapsTab:
     return tab
 
 
-def _title(kind: str) -> str:
+def _title(kind: str, names: Sequence[str]) -> str:
     title = kind_named(kind).title
+    if kind == "semantic" and names != NAMES:
+        title = f"semantic map of this model's {len(names)} classes"
     return title[0].upper() + title[1:]
 
 

@@ -163,10 +163,9 @@ def test_a_missing_model_ends_with_status_2_and_a_sentence():
     assert "Traceback" not in done.stderr
 
 
-def test_the_embedded_model_starts_with_grounding_in_every_step():
+def test_every_model_starts_with_the_usual_tau_of_its_kind():
     usual = ModelCard("official", "", "cuda")
     assert [usual.tau(kind) for kind in (GENERATION, IMAGE_GENERATION, "canny")] == [0.3, 1.0, 0.9]
-    assert ModelCard("embedded", "", "cpu", taus={"canny": 1.0}).tau("canny") == 1.0
     assert default_options(parse_flags([])).tau is None
 
 

@@ -1,7 +1,5 @@
 """What the buttons do, on a service without a model."""
 
-from dataclasses import replace
-
 import pytest
 from PIL import Image
 
@@ -99,7 +97,6 @@ def test_tau_is_the_usual_one_of_the_kind_unless_it_is_said():
     assert request_for(card, asked).gate_schedule == 1.0
     asked = Asked(GENERATION, Options(), Drawing(LAYOUT))
     assert request_for(card, asked).gate_schedule == 0.3
-    assert request_for(replace(card, taus={GENERATION: 0.8}), asked).gate_schedule == 0.8
     asked = Asked(GENERATION, Options(tau=0.5), Drawing(LAYOUT))
     assert request_for(card, asked).gate_schedule == 0.5
     with pytest.raises(ValueError, match=FLAGS[GENERATION]):
