@@ -50,8 +50,9 @@ class Optimiser:
         num_steps: where the cosine ends.
         learning_rate: its peak.
         decay: of the moving average.
-        matrices: of the parameters, those that follow Muon instead of AdamW. On stage 1 that gained
-            in 100 steps what AdamW gained in 1,000, for 13 % more time a step.
+        matrices: of the parameters, those that follow Muon instead of AdamW. On the same batches of
+            stage 1, 50 to 100 steps after the change, the loss was 0.412 instead of 0.420, which
+            took AdamW some 450 steps; a step took 13 % longer.
     """
 
     def __init__(
