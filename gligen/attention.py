@@ -26,7 +26,44 @@ class Grounding:
     gate_scale: float | Float[Tensor, "B 1 1"] = 1.0
 
 
-class GatedSelfAttention(nn.Module):
+class GatedLayer(nn.Module):
+    """What the gated layers share: an attention and a feed-forward, each behind a gate.
+
+    y = x + s tanh(alpha_attn) attend(x, o)
+    z = y + s tanh(alpha_dense) FF(LN(y))
+    """
+
+    def add_gates(self, channels: int) -> None:
+        """Add all that does not depend on the attention; its layers come first in the order."""
+        self.ff = FeedForward(channels, activation_fn="geglu")
+        self.norm1 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.alpha_attn = nn.Parameter(torch.zeros(()))
+        self.alpha_dense = nn.Parameter(torch.zeros(()))
+
+    def attend(
+        self, x: Float[Tensor, "B N C"], tokens: Float[Tensor, "B M D"]
+    ) -> Float[Tensor, "B N C"]:
+        """Return what the visual tokens see."""
+        raise NotImplementedError
+
+    def forward(
+        self, x: Float[Tensor, "B N C"], objs: Grounding | Float[Tensor, "B M D"]
+    ) -> Float[Tensor, "B N C"]:
+        """Return the visual tokens after the layer.
+
+        `objs` is the name diffusers' transformer block uses. Bare tokens, which is what diffusers'
+        own pipelines pass, mean full strength.
+        """
+        grounding = objs if isinstance(objs, Grounding) else Grounding(objs)
+        scale = grounding.gate_scale
+        if isinstance(scale, float) and scale == 0:
+            return x
+        x = x + scale * self.alpha_attn.tanh() * self.attend(x, grounding.tokens)
+        return x + scale * self.alpha_dense.tanh() * self.ff(self.norm2(x))
+
+
+class GatedSelfAttention(GatedLayer):
     """Let visual tokens attend to grounding tokens, through a gate that starts closed.
 
         y = x + s tanh(alpha_attn) SA(LN([x; W o]))[:N]
@@ -43,32 +80,17 @@ class GatedSelfAttention(nn.Module):
         super().__init__()
         self.linear = nn.Linear(token_width, channels)
         self.attn = Attention(query_dim=channels, heads=num_heads, dim_head=head_width)
-        self.ff = FeedForward(channels, activation_fn="geglu")
-        self.norm1 = nn.LayerNorm(channels)
-        self.norm2 = nn.LayerNorm(channels)
-        self.alpha_attn = nn.Parameter(torch.zeros(()))
-        self.alpha_dense = nn.Parameter(torch.zeros(()))
+        self.add_gates(channels)
 
-    def forward(
-        self, x: Float[Tensor, "B N C"], objs: Grounding | Float[Tensor, "B M D"]
+    def attend(
+        self, x: Float[Tensor, "B N C"], tokens: Float[Tensor, "B M D"]
     ) -> Float[Tensor, "B N C"]:
-        """Return the visual tokens after the layer.
-
-        `objs` is the name diffusers' transformer block uses. Bare tokens, which is what diffusers'
-        own pipelines pass, mean full strength.
-        """
-        grounding = objs if isinstance(objs, Grounding) else Grounding(objs)
-        scale = grounding.gate_scale
-        if isinstance(scale, float) and scale == 0:
-            return x
-        num_visual = x.shape[1]
-        together = torch.cat([x, self.linear(grounding.tokens)], dim=1)
-        attended = self.attn(self.norm1(together))[:, :num_visual]
-        x = x + scale * self.alpha_attn.tanh() * attended
-        return x + scale * self.alpha_dense.tanh() * self.ff(self.norm2(x))
+        """Return what the visual tokens see among each other and the grounding tokens."""
+        together = torch.cat([x, self.linear(tokens)], dim=1)
+        return self.attn(self.norm1(together))[:, : x.shape[1]]
 
 
-class GatedCrossAttention(nn.Module):
+class GatedCrossAttention(GatedLayer):
     """Let visual tokens look at grounding tokens alone, through a gate that starts closed.
 
         y = x + s tanh(alpha_attn) CA(LN(x), o)
@@ -88,26 +110,13 @@ class GatedCrossAttention(nn.Module):
             heads=num_heads,
             dim_head=head_width,
         )
-        self.ff = FeedForward(channels, activation_fn="geglu")
-        self.norm1 = nn.LayerNorm(channels)
-        self.norm2 = nn.LayerNorm(channels)
-        self.alpha_attn = nn.Parameter(torch.zeros(()))
-        self.alpha_dense = nn.Parameter(torch.zeros(()))
+        self.add_gates(channels)
 
-    def forward(
-        self, x: Float[Tensor, "B N C"], objs: Grounding | Float[Tensor, "B M D"]
+    def attend(
+        self, x: Float[Tensor, "B N C"], tokens: Float[Tensor, "B M D"]
     ) -> Float[Tensor, "B N C"]:
-        """Return the visual tokens after the layer; arguments as of `GatedSelfAttention`."""
-        grounding = objs if isinstance(objs, Grounding) else Grounding(objs)
-        scale = grounding.gate_scale
-        if isinstance(scale, float) and scale == 0:
-            return x
-        attended = self.attn(self.norm1(x), encoder_hidden_states=grounding.tokens)
-        x = x + scale * self.alpha_attn.tanh() * attended
-        return x + scale * self.alpha_dense.tanh() * self.ff(self.norm2(x))
-
-
-GatedLayer = GatedSelfAttention | GatedCrossAttention
+        """Return what the visual tokens see among the grounding tokens."""
+        return self.attn(self.norm1(x), encoder_hidden_states=tokens)
 
 
 def gated_layer_type(fuser: str) -> type[GatedSelfAttention] | type[GatedCrossAttention]:

@@ -8,9 +8,9 @@ from gligen.evaluation.options import WorldOptions
 from gligen.evaluation.plots import bar_chart, sheet
 from gligen.evaluation.report import Illustration, Section, markdown_table, share
 from gligen.evaluation.series import Series, drawn, generated
-from gligen.evaluation.sprites import SpriteFigures, sprite_examiner, sprite_figures
+from gligen.evaluation.sprites import SpriteFigures, sprite_examiner
 from gligen.evaluation.subject import BOXES, Subject
-from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_kind
+from gligen.evaluation.tables.table import MeasuredSeries, Table, figures_of, needs_kind
 
 ON, OFF, MIRRORED, DRAWN = "boxes-on", "boxes-off", "boxes-mirrored", "boxes-drawn"
 TITLES = {
@@ -43,10 +43,7 @@ def plan(subject: Subject, options: WorldOptions) -> list[Series]:
 
 def summarise(measured: MeasuredSeries) -> BoxesResult:
     """Return the figures of the series."""
-    figures = {}
-    for name in TITLES:
-        figures[name] = sprite_figures(measured[name].items, measured[name].records)
-    return BoxesResult(figures)
+    return BoxesResult(figures_of(TITLES, measured))
 
 
 def section(subject: Subject, options: WorldOptions, measured: MeasuredSeries) -> Section:

@@ -8,10 +8,10 @@ from gligen.evaluation.options import WorldOptions
 from gligen.evaluation.plots import bar_chart, sheet
 from gligen.evaluation.report import Illustration, Section
 from gligen.evaluation.series import Series, drawn, generated
-from gligen.evaluation.sprites import SpriteFigures, sprite_examiner, sprite_figures
+from gligen.evaluation.sprites import SpriteFigures, sprite_examiner
 from gligen.evaluation.subject import BOXES, Subject
 from gligen.evaluation.tables.boxes import sprite_table
-from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_kind
+from gligen.evaluation.tables.table import MeasuredSeries, Table, figures_of, needs_kind
 
 ON, OFF, DRAWN = "open_set-on", "open_set-off", "open_set-drawn"
 TITLES = {ON: "grounding on", OFF: "grounding off", DRAWN: "drawn scenes"}
@@ -44,10 +44,7 @@ def plan(subject: Subject, options: WorldOptions) -> list[Series]:
 
 def summarise(measured: MeasuredSeries) -> OpenSetResult:
     """Return the figures of the series."""
-    figures = {}
-    for name in TITLES:
-        figures[name] = sprite_figures(measured[name].items, measured[name].records)
-    return OpenSetResult(figures)
+    return OpenSetResult(figures_of(TITLES, measured))
 
 
 def section(subject: Subject, options: WorldOptions, measured: MeasuredSeries) -> Section:

@@ -1,11 +1,12 @@
 """What a table of the evaluation consists of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gligen.evaluation.options import WorldOptions
 from gligen.evaluation.report import Section
 from gligen.evaluation.series import Series
+from gligen.evaluation.sprites import SpriteFigures, sprite_figures
 from gligen.evaluation.state import Measured
 from gligen.evaluation.subject import Subject
 
@@ -33,3 +34,8 @@ def needs_kind(kind: str) -> Callable[[Subject, WorldOptions], str | None]:
         return f"the model has no pipeline of the kind {kind}."
 
     return lacking
+
+
+def figures_of(titles: Iterable[str], measured: MeasuredSeries) -> dict[str, SpriteFigures]:
+    """Return what was found of the world's sprites in each of some series."""
+    return {name: sprite_figures(measured[name].items, measured[name].records) for name in titles}
