@@ -33,6 +33,8 @@ class GatedLayer(nn.Module):
     z = y + s tanh(alpha_dense) FF(LN(y))
     """
 
+    attn: Attention
+
     def add_gates(self, channels: int) -> None:
         """Add all that does not depend on the attention; its layers come first in the order."""
         self.ff = FeedForward(channels, activation_fn="geglu")
