@@ -18,7 +18,7 @@ from gligen.training.adapter import learning_rate, train_adapter
 from gligen.training.examples import Draws, Shares, drop_halves
 from gligen.training.objective import GroundedLoss, encode_draws
 from gligen.training.preparing import check_frozen, fingerprints, prepare_model
-from gligen.training.settings import TrainingSettings, read_settings
+from gligen.training.settings import STARTS, TrainingSettings, read_settings
 from tests.conftest import small_unet
 from tests.test_grounding import layout_for, picture
 from tests.training_examples import RandomExamples, save_plain_base, save_reading_parts
@@ -173,6 +173,26 @@ def test_a_folder_of_another_run_is_refused(base, tmp_path):
     train(settings)
     with pytest.raises(ValueError, match="a run with learning_rate: 0.01.*0.5"):
         train(replace(settings, learning_rate=0.5))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_starts_differ_in_gates_tokenizer_and_attention(base, tmp_path, monkeypatch, start):
+    found = []
+    usual = adapter.prepare_model
+    monkeypatch.setattr(adapter, "prepare_model", lambda *a: found.append(usual(*a)) or found[0])
+    # Cut at the first picture after the watched ones.
+    source = CutExamples("generation_text_box", 3)
+    fresh = usual(settings_for(base, tmp_path / "fresh"), torch.device("cpu")).unet.state_dict()
+    with pytest.raises(CutError):
+        train(settings_for(base, tmp_path / "run", start=start), source)
+    started = found[0].unet.state_dict()
+    moved = {name for name, value in started.items() if not torch.equal(value, fresh[name])}
+    has_moved = {
+        part: any(part in name for name in moved) for part in ("alpha_attn", "position_net", "to_q")
+    }
+    opened = start != "closed"
+    assert has_moved == {"alpha_attn": opened, "position_net": opened, "to_q": start == "aimed"}
+    assert all("fuser" in name or "position_net" in name for name in moved)
 
 
 def test_samples_are_painted_with_their_boxes(base, tmp_path):

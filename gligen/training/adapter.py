@@ -32,7 +32,7 @@ from gligen.training.progress import Clock, RunFolder
 from gligen.training.runs import MovingAverage
 from gligen.training.samples import paint_samples
 from gligen.training.settings import TrainingSettings
-from gligen.training.starting import start_aimed
+from gligen.training.starting import start_aimed, start_layers
 from gligen.training.watching import paired_loss, watched_batch
 
 LOG_EVERY = 10  # steps
@@ -86,10 +86,15 @@ def train_adapter(
     size = settings.image_size or pipeline.image_size[0]
     source = open_source(settings, size, pipeline.vae_scale_factor)
     watched = watched_batch(pipeline._components, source)
-    if settings.start == "aimed" and settings.adapter is None:
+    if settings.start != "closed" and settings.adapter is None:
         if watched is None:
-            raise ValueError("The start 'aimed' needs held-out scenes; train on data: world:...")
-        start_aimed(pipeline._components, watched)
+            raise ValueError(
+                f"The start {settings.start!r} needs held-out scenes; train on data: world:..."
+            )
+        if settings.start == "aimed":
+            start_aimed(pipeline._components, watched)
+        else:
+            start_layers(pipeline.unet, watched.grounding)
     training = _Training(accelerator, pipeline, settings, source.requests(settings.seed), watched)
     first_step = training.restore(folder)
     before = fingerprints(pipeline.unet, frozen=True)

@@ -20,7 +20,7 @@ from gligen.kinds import (
 
 PRECISIONS = ("no", "fp16", "bf16")
 OPTIMIZERS = ("adamw", "adamw8bit", "muon")
-STARTS = ("closed", "aimed")
+STARTS = ("closed", "scaled", "aimed")
 LOGS = ("jsonl", "tensorboard")
 SCHEDULES = ("constant", "cosine")
 
@@ -42,7 +42,8 @@ class TrainingSettings:
     box_embedding: str = BOX_EMBEDDINGS[0]  # text-box kinds; "mlp" is the paper's ablation
     image_encoder: str | None = None  # text-image kinds: folder or hub id; None: the base's
     projection: str | None = None  # text-image kinds: file of the matrix; None: the encoder's
-    start: str = "closed"  # "closed": gates shut, as in the paper; "aimed": see training.aiming
+    # "closed": gates shut, as in the paper; "scaled", "aimed": see training.starting
+    start: str = "closed"
     backbone_widths: list[int] | None = None  # map kinds: of the ConvNeXt; None: the "tiny" one's
     backbone_depths: list[int] | None = None
     image_size: int | None = None  # pixels, both sides; None: what the base was trained at
