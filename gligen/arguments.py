@@ -78,7 +78,7 @@ def build_parser() -> Parser:
     _add_sampling(generate)
     _add_output(generate)
     _add_model(generate)
-    generate.set_defaults(image=None, mask=None, feather=0)
+    generate.set_defaults(image=None, mask=None, feather=0, zoom=1.0)
 
     inpaint = commands.add_parser(
         "inpaint",
@@ -97,6 +97,14 @@ def build_parser() -> Parser:
         default=0,
         metavar="PIXELS",
         help="width of the soft edge inside the hole (default: %(default)s)",
+    )
+    add(
+        "--zoom",
+        type=float,
+        default=4.0,
+        metavar="N",
+        help="paint a small hole up to N times finer than the picture, so that small things get "
+        "their shape; 1: at the picture's own resolution (default: %(default)g)",
     )
     _add_subject(inpaint)
     _add_references(inpaint)

@@ -123,6 +123,7 @@ def _request(options: argparse.Namespace, layout: Layout, kind: str) -> "Request
         inpaint_image=image,
         inpaint_mask=mask,
         mask_feather=options.feather,
+        hole_zoom=options.zoom,
         style_box=options.style_box,
         crop_references=options.crop_references,
     )

@@ -48,6 +48,7 @@ def plan_hole(
     mask: Image.Image | None,
     layout: Layout,
     feather: int,
+    zoom: float,
 ) -> Hole | None:
     """Return the hole that a call describes; None where it generates.
 
@@ -57,6 +58,7 @@ def plan_hole(
         mask: white = repaint, at the picture's size; None: the boxes are the hole.
         layout: the regions, in the frame of the picture.
         feather: pixels.
+        zoom: see `plan_work_area`.
 
     Raises:
         ValueError: picture and model do not go together, or there is no hole.
@@ -74,7 +76,7 @@ def plan_hole(
         mask = mask.convert("L")
     grounded = [region.box for region in layout.grounded]
     side = components.image_size[0]
-    area = plan_work_area(picture.size, mask, side, components.area_multiple, grounded)
+    area = plan_work_area(picture.size, mask, side, components.area_multiple, grounded, zoom)
     return Hole(picture, mask, area, feather)
 
 

@@ -140,13 +140,15 @@ def plan_work_area(
     train_size: int,
     multiple: int,
     boxes: Sequence[Box] = (),
+    zoom: float = 1.0,
 ) -> WorkArea:
     """Choose the part of a picture to work on, and at which size.
 
     The crop holds the hole, every one of `boxes` that touches the hole, and context: it is
-    `CONTEXT` times as large as these, at least `train_size` pixels (so that a small hole is not
-    painted at a resolution which the picture does not have), as near to square as the picture
-    allows, and inside it. A large hole takes the whole picture.
+    `CONTEXT` times as large as these, at least `train_size / zoom` pixels, as near to square as
+    the picture allows, and inside it. A large hole takes the whole picture. Without zoom a small
+    hole is painted at the picture's own resolution, in few latents; with it, finer, and reduced
+    afterwards.
 
     Args:
         picture_size: width, height in pixels.
@@ -154,6 +156,7 @@ def plan_work_area(
         train_size: side of the square pictures that the model was trained on, pixels.
         multiple: the model paints pictures whose sides are multiples of this, pixels.
         boxes: xyxy in [0, 1] of the picture; those of the grounded regions.
+        zoom: how many times finer than the picture the area may be painted, 1 or more.
 
     Raises:
         ValueError: the hole is empty or has another size than the picture.
@@ -169,8 +172,9 @@ def plan_work_area(
         raise ValueError("The hole is empty: mark at least one pixel that is to be repainted.")
     x0, y0, x1, y1 = _extent(hole, boxes)
     # What each axis asks for by itself; then the shorter one grows towards a square.
-    wanted_w = max(math.ceil((x1 - x0) * CONTEXT), train_size)
-    wanted_h = max(math.ceil((y1 - y0) * CONTEXT), train_size)
+    smallest = math.ceil(train_size / zoom)
+    wanted_w = max(math.ceil((x1 - x0) * CONTEXT), smallest)
+    wanted_h = max(math.ceil((y1 - y0) * CONTEXT), smallest)
     crop_w = min(width, max(wanted_w, min(wanted_h, height)))
     crop_h = min(height, max(wanted_h, min(wanted_w, width)))
     left = _centred(x0, x1, crop_w, width)

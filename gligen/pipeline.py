@@ -58,7 +58,7 @@ from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
-from gligen.request import STYLE_BOXES, Request, Result
+from gligen.request import STYLE_BOXES, Request, Result, check_zoom
 from gligen.running import Generators, Run, run_steps
 from gligen.sampling import Step
 from gligen.saving import FURTHER_PARTS, check_savable, write_index
@@ -269,6 +269,7 @@ class GligenPipeline(
             request.inpaint_mask,
             request.layout,
             request.mask_feather,
+            request.hole_zoom,
         )
         first_seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         seeds = [first_seed + i for i in range(request.num_images)]
@@ -350,6 +351,7 @@ class GligenPipeline(
         sampler: str | None = None,
         gligen_inpaint_mask: Image.Image | None = None,
         mask_feather: int = 0,
+        hole_zoom: float = 1.0,
         crop_references: bool = False,
         style_box: Literal["official", "space"] | None = None,
         guidance_rescale: float = 0.0,
@@ -407,6 +409,7 @@ class GligenPipeline(
             sampler: one of `gligen.sampling.SAMPLERS`; default: the pipeline's scheduler.
             gligen_inpaint_mask: white = repaint; default: the boxes are the hole.
             mask_feather: pixels, soft edge inside the hole.
+            hole_zoom: 1-16; how many times finer than the picture a small hole is painted.
             crop_references: centre-crop reference pictures instead of squashing them to a square.
             style_box: where a layout's style stands, a key of `gligen.request.STYLE_BOXES`.
             guidance_rescale: 0-1, takes back the contrast that strong guidance adds.
@@ -449,8 +452,14 @@ class GligenPipeline(
             tau = kind_named(components.kind).usual_tau
         layouts = spread_layouts(layouts, len(prompts))
         check_generators(generator, len(prompts) * num_images_per_prompt)
+        check_zoom(hole_zoom)
         hole = plan_hole(
-            components, gligen_inpaint_image, gligen_inpaint_mask, layouts[0], mask_feather
+            components,
+            gligen_inpaint_image,
+            gligen_inpaint_mask,
+            layouts[0],
+            mask_feather,
+            hole_zoom,
         )
         run = Run(
             prompts=repeat_each(prompts, num_images_per_prompt),

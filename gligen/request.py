@@ -19,6 +19,7 @@ MAX_IMAGES = 16
 MAX_STEPS = 1000
 MAX_SIDE = 2048  # pixels
 MAX_SEED = 2**63 - 1
+MAX_ZOOM = 16
 
 # The box of the token that carries the style picture: in the authors' inference script (and
 # diffusers' documentation), and in their demo. Neither is a place in the picture.
@@ -51,6 +52,7 @@ class Request:
     inpaint_image: Image.Image | None = None  # any size; kept outside the hole
     inpaint_mask: Image.Image | None = None  # white = repaint; None: the boxes are the hole
     mask_feather: int = 0  # pixels of the picture, width of the soft edge inside the hole
+    hole_zoom: float = 4.0  # 1-16; how many times finer than the picture a small hole is painted
     style_box: str = "official"  # where the style token stands: a key of STYLE_BOXES
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
 
@@ -67,6 +69,7 @@ class Request:
         _check_whole("number of pictures", self.num_images, 1, MAX_IMAGES)
         _check_whole("number of steps", self.num_inference_steps, 1, MAX_STEPS)
         _check_whole("mask feather", self.mask_feather, 0, MAX_SIDE)
+        check_zoom(self.hole_zoom)
         if self.seed is not None:
             _check_whole("seed", self.seed, 0, MAX_SEED)
         for name in ("width", "height"):
@@ -158,6 +161,7 @@ class Result:
             "inpainting": request.inpaint_image is not None,
             "mask": "painted" if request.inpaint_mask is not None else "boxes",
             "mask_feather": request.mask_feather,
+            "hole_zoom": request.hole_zoom,
         }
 
 
@@ -177,6 +181,20 @@ def append_phrases(prompt: str, phrases: Sequence[str]) -> str:
         if phrase and not contained:
             result += f"; {phrase}"
     return result
+
+
+def check_zoom(zoom: Any) -> None:
+    """Refuse what is no zoom into a hole.
+
+    Raises:
+        ValueError: it is not a number from 1 to `MAX_ZOOM`.
+    """
+    is_number = isinstance(zoom, (int, float)) and not isinstance(zoom, bool)
+    if not is_number or not 1 <= zoom <= MAX_ZOOM:
+        raise ValueError(
+            f"The zoom into the hole is {zoom!r}; it must be a number from 1 (the picture's own "
+            f"resolution) to {MAX_ZOOM}, 4 is usual."
+        )
 
 
 def _check_whole(what: str, value: Any, lowest: int, highest: int) -> None:

@@ -69,7 +69,7 @@ def test_whoever_paints_nothing_has_nothing(tmp_path):
     assert tables["boxes"]["by_series"]["boxes-on"]["ap50"] <= 0.2
     assert tables["boxes"]["by_series"]["boxes-on"]["mean_iou"] == 0
     assert tables["keypoints"]["ap50"]["keypoints-on"] <= 0.1
-    assert tables["inpainting"]["by_series"]["inpainting-1x-5-10"]["outside_equal"] == 0
+    assert tables["inpainting"]["by_series"]["inpainting-1x-zoom4-5-10"]["outside_equal"] == 0
 
 
 def test_whoever_paints_the_mirrored_scene_is_found_out(tmp_path):

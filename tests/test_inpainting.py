@@ -130,10 +130,10 @@ HOLES = [
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("box", HOLES)
-@pytest.mark.parametrize(("train_size", "multiple"), [(64, 8), (512, 64)])
-def test_area_holds_the_hole_and_fits_picture_and_model(size, box, train_size, multiple):
+@pytest.mark.parametrize(("train_size", "multiple", "zoom"), [(64, 8, 1), (512, 64, 1), (64, 8, 4)])
+def test_area_holds_the_hole_and_fits_picture_and_model(size, box, train_size, multiple, zoom):
     hole = hole_from_boxes([box], size)
-    area = plan_work_area(size, hole, train_size, multiple)
+    area = plan_work_area(size, hole, train_size, multiple, zoom=zoom)
     left, top, right, bottom = area.crop
     assert 0 <= left < right <= size[0]
     assert 0 <= top < bottom <= size[1]
@@ -141,8 +141,8 @@ def test_area_holds_the_hole_and_fits_picture_and_model(size, box, train_size, m
     assert all(side % multiple == 0 for side in area.size)
     assert min(area.size) == train_size
     assert max(area.size) <= 2 * train_size
-    # Never a finer resolution than the picture has, unless the picture itself is smaller.
-    assert min(area.crop_size) >= min(train_size, *size)
+    # Never finer than the picture and the zoom allow, unless the picture itself is smaller.
+    assert min(area.crop_size) >= min(train_size // zoom, *size)
 
 
 def test_area_has_context_and_the_shape_of_the_picture_in_proportion():
@@ -158,6 +158,15 @@ def test_area_has_context_and_the_shape_of_the_picture_in_proportion():
     assert flat.crop_size == (64, 31)
     assert whole.crop == (0, 0, 1000, 700)
     assert whole.size == (88, 64)
+
+
+def test_zoom_paints_small_holes_finer_and_large_ones_as_without():
+    size, small = (64, 64), hole_from_boxes([(0.25, 0.25, 0.375, 0.375)], (64, 64))
+    crops = [plan_work_area(size, small, 64, 8, zoom=zoom).crop_size for zoom in (1, 2, 4, 16)]
+    # At last it is the surroundings that the model needs, 1.75 holes, that set the limit.
+    assert crops == [(64, 64), (32, 32), (16, 16), (14, 14)]
+    large = hole_from_boxes([(0.1, 0.1, 0.8, 0.8)], size)
+    assert plan_work_area(size, large, 64, 8, zoom=4) == plan_work_area(size, large, 64, 8)
 
 
 def test_area_grows_to_hold_grounded_boxes_that_touch_the_hole_only():

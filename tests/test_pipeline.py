@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gligen.inpainting import hole_from_boxes
 from gligen.layout import Layout
 from gligen.request import Request, Result
 from gligen.sampling import SAMPLERS, Step
@@ -243,6 +244,18 @@ def test_painted_mask_feather_and_box_holes_without_phrase(inpainting_pipeline):
     assert not np.array_equal(pixels(hard), pixels(soft))
     free = Layout.from_lists([""], [(0.2, 0.2, 0.7, 0.7)])
     assert run(request(inpaint_image=picture, layout=free)).images[0].size == (90, 64)
+
+
+def test_zoom_paints_a_small_hole_in_its_surroundings_and_keeps_the_rest(inpainting_pipeline):
+    picture, layout = photo(64, 64), Layout.from_lists(["a dog"], [(0.5, 0.5, 0.65, 0.65)])
+    plain, zoomed = (
+        inpainting_pipeline.generate(request(inpaint_image=picture, layout=layout, hole_zoom=zoom))
+        for zoom in (1, 4)
+    )
+    hole = np.asarray(hole_from_boxes(layout.boxes, picture.size)) > 0
+    assert np.array_equal(pixels(zoomed.images[0])[~hole], pixels(picture)[~hole])
+    assert not np.array_equal(pixels(zoomed.images[0])[hole], pixels(plain.images[0])[hole])
+    assert zoomed.settings(0)["hole_zoom"] == 4
 
 
 def test_inpainting_repeats_with_its_seed_and_alone_equals_batch(inpainting_pipeline):

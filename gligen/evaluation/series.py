@@ -61,9 +61,13 @@ def repainted(
     pipeline: Any,
     options: WorldOptions,
     examine: Examiner,
+    zoom: float,
 ) -> Series:
-    """Return the series in which `pipeline` repaints the boxes of each item's own picture."""
-    arguments = options.call_arguments(None)
+    """Return the series in which `pipeline` repaints the boxes of each item's own picture.
+
+    A small hole is painted up to `zoom` times finer than its picture.
+    """
+    arguments = {**options.call_arguments(None), "hole_zoom": zoom}
 
     def paint(batch: Sequence[HeldOut]) -> list[Picture]:
         # A call has one hole, so the pictures are made one by one.

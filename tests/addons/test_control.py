@@ -271,7 +271,7 @@ def test_a_control_image_lies_over_the_whole_picture_that_is_repainted():
     seen = Seen(pipeline.controlnet)
     picture, control = photo(256, 192), photo(256, 192, seed=1)
     box = Layout.from_lists(["a dog"], [(0.6, 0.6, 0.8, 0.8)])
-    hole = plan_hole(pipeline._components, picture, None, box, 0)
+    hole = plan_hole(pipeline._components, picture, None, box, 0, 1.0)
     assert hole.area.crop_size != picture.size
     latents(pipeline, layout=box, gligen_inpaint_image=picture, control_image=control)
     expected = np.asarray(picture_in_area(control, hole.area), np.float32) / 255

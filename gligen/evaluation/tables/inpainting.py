@@ -19,6 +19,7 @@ from gligen.evaluation.subject import INPAINTING, Subject
 from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_kind
 from gligen.inpainting import hole_from_boxes
 from gligen.layout import Box, Layout, Region
+from gligen.request import Request
 from gligen.training.bank import HELD_OUT_SEED
 from gligen.world import IMAGE_SIZE, Scene, SceneObject, compose_caption, load_sprite, sample_scene
 from gligen.world.captions import with_article
@@ -26,9 +27,20 @@ from gligen.world.scenes import ASPECT_JITTER
 
 # Shares of the picture that the hole covers (paper, table of inpainting).
 HOLE_AREAS = {"1-3 %": (0.01, 0.03), "5-10 %": (0.05, 0.10), "30-50 %": (0.30, 0.50)}
-# Sides of the pictures, in sizes of the world: in larger ones the model works on the surroundings
-# of a small hole, not on the whole picture.
-PICTURE_SIZES = (1, 3)
+USUAL_ZOOM = Request.hole_zoom  # as web page and command line paint
+
+
+@dataclass(frozen=True)
+class Way:
+    """How holes are repainted: in pictures of which size, and how much finer than these."""
+
+    size: int  # side of the picture, in sizes of the world
+    zoom: float  # see `gligen.inpainting.plan_work_area`
+
+
+# In larger pictures, and with zoom, the model works on the surroundings of a small hole alone.
+WAYS = (Way(1, 1.0), Way(1, USUAL_ZOOM), Way(3, USUAL_ZOOM))
+OWN_SIZE = WAYS[1]  # whose figures are the model's own
 # The detector looks at a square this many times as large as the hole, enlarged to its own size.
 SURROUNDINGS = 1.8
 MAX_OVERLAP = 0.12  # of a thing that stays, with the hole
@@ -50,7 +62,7 @@ class InpaintingResult:
     """What was found, by series."""
 
     by_series: Mapping[str, HoleFigures]
-    ap50_mean: float  # over the hole areas, in pictures of the model's own size
+    ap50_mean: float  # over the hole areas, in pictures of the model's own size, zoomed
 
 
 def plan(subject: Subject, options: WorldOptions) -> list[Series]:
@@ -58,13 +70,13 @@ def plan(subject: Subject, options: WorldOptions) -> list[Series]:
     pipeline, series = subject.pipelines[INPAINTING], []
     count = math.ceil(options.num_layouts / len(HOLE_AREAS))
     examine = hole_examiner(subject.names)
-    for size in PICTURE_SIZES:
+    for way in WAYS:
         for number, areas in enumerate(HOLE_AREAS.values()):
             items = [
-                hole_item(index, subject.grounded_names, areas, size) for index in range(count)
+                hole_item(index, subject.grounded_names, areas, way.size) for index in range(count)
             ]
-            painted = repainted(_name(size, number), items, pipeline, options, examine)
-            truth = drawn(_name(size, number, "-drawn"), items, examine, size * IMAGE_SIZE)
+            painted = repainted(_name(way, number), items, pipeline, options, examine, way.zoom)
+            truth = drawn(_drawn_name(way, number), items, examine, way.size * IMAGE_SIZE)
             series += [painted, truth]
     return series
 
@@ -133,11 +145,11 @@ def surroundings(picture: Picture, hole: Box) -> tuple[Picture, Box]:
 def summarise(measured: MeasuredSeries) -> InpaintingResult:
     """Return the figures of the series."""
     figures = {}
-    for size in PICTURE_SIZES:
+    for way in WAYS:
         for number in range(len(HOLE_AREAS)):
-            for name in (_name(size, number), _name(size, number, "-drawn")):
+            for name in (_name(way, number), _drawn_name(way, number)):
                 figures[name] = _figures(measured[name].items, measured[name].records)
-    own = [figures[_name(1, number)].ap50 for number in range(len(HOLE_AREAS))]
+    own = [figures[_name(OWN_SIZE, number)].ap50 for number in range(len(HOLE_AREAS))]
     return InpaintingResult(figures, sum(own) / len(own))
 
 
@@ -146,33 +158,35 @@ def section(subject: Subject, options: WorldOptions, measured: MeasuredSeries) -
     del subject, options
     result = summarise(measured)
     rows, bars = [], {}
-    for size in PICTURE_SIZES:
-        side = size * IMAGE_SIZE
+    for way in WAYS:
+        side = way.size * IMAGE_SIZE
         for number, area in enumerate(HOLE_AREAS):
-            row = result.by_series[_name(size, number)]
-            truth = result.by_series[_name(size, number, "-drawn")]
+            row = result.by_series[_name(way, number)]
+            truth = result.by_series[_drawn_name(way, number)]
             rows.append(
                 [
                     f"{side} x {side}, hole {area}",
+                    f"{way.zoom:g}",
                     *(share(v) for v in (row.ap, row.ap50, truth.ap50, row.top1)),
                     f"{row.outside_equal:.1%}",
                 ]
             )
-        names = [_name(size, number) for number in range(len(HOLE_AREAS))]
-        bars[f"{side} px"] = [result.by_series[name].ap50 for name in names]
-    head = ["picture", "AP", "AP50", "AP50 drawn", "top-1", "outside bitwise equal"]
-    count = result.by_series[_name(1, 0)].num_pictures
+        names = [_name(way, number) for number in range(len(HOLE_AREAS))]
+        bars[f"{side} px, zoom {way.zoom:g}"] = [result.by_series[name].ap50 for name in names]
+    head = ["picture", "zoom", "AP", "AP50", "AP50 drawn", "top-1", "outside bitwise equal"]
+    count = result.by_series[_name(OWN_SIZE, 0)].num_pictures
     text = "\n\n".join(
         [
             f"One thing is repainted into its hole, its box, {count} pictures a row. The square "
             "around the hole is searched for all names; a place counts if its middle lies in the "
-            "hole. In the larger pictures the model works on the surroundings of the hole at its "
-            "own resolution. Mean AP50 over the hole areas, at the model's own size: "
-            f"{share(result.ap50_mean)}.",
+            "hole. In the larger pictures the model works on the surroundings of the hole; with a "
+            "zoom, which web page and command line use, it paints a small hole up to so many times "
+            "finer than the picture. Mean AP50 over the hole areas, at the model's own size and "
+            f"with zoom {OWN_SIZE.zoom:g}: {share(result.ap50_mean)}.",
             markdown_table(head, rows),
         ]
     )
-    first = [_name(1, number) for number in range(len(HOLE_AREAS))]
+    first = [_name(OWN_SIZE, number) for number in range(len(HOLE_AREAS))]
     sheets = [
         Illustration(
             f"inpainting-{number}-sheet.png",
@@ -206,9 +220,17 @@ def _figures(items: tuple[HeldOut, ...], records: tuple[Record, ...]) -> HoleFig
     )
 
 
-def _name(size: int, number: int, ending: str = "") -> str:
+def _name(way: Way, number: int) -> str:
+    return f"inpainting-{way.size}x-zoom{way.zoom:g}-{_percents(number)}"
+
+
+def _drawn_name(way: Way, number: int) -> str:
+    return f"inpainting-{way.size}x-{_percents(number)}-drawn"
+
+
+def _percents(number: int) -> str:
     low, high = (round(100 * area) for area in list(HOLE_AREAS.values())[number])
-    return f"inpainting-{size}x-{low}-{high}{ending}"
+    return f"{low}-{high}"
 
 
 def _hole(rng: np.random.Generator, name: str, areas: tuple[float, float]) -> Box:
