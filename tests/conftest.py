@@ -1,5 +1,6 @@
 """Fixtures: small real models with open gates, and the numbers recorded from the original code."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ class Golden:
 
     def __init__(self, name: str):
         self.name = name
-        self.facts = json.loads((GOLDEN / f"{name}.json").read_text())
+        with gzip.open(GOLDEN / f"{name}.json.gz") as file:
+            self.facts = json.load(file)
         arrays = GOLDEN / f"{name}.safetensors"
         self.arrays = load_file(arrays) if arrays.exists() else {}
 

@@ -30,7 +30,8 @@ def unet_state(kind: str = "generation_text_box") -> State:
     kinds' backbone is shrunk like the rest.
     """
     name = "sem" if kind == "semantic" else kind
-    shapes = json.loads((GOLDEN / f"unet_{name}.json").read_text())["weights"]["model"]["shapes"]
+    with gzip.open(GOLDEN / f"unet_{name}.json.gz") as file:
+        shapes = json.load(file)["weights"]["model"]["shapes"]
     return {
         key: torch.tensor(0.5)
         if key.endswith(("alpha_attn", "alpha_dense"))
