@@ -7,15 +7,18 @@ from demo.flags import Flags, parse_flags
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load the model, serve the page until it is interrupted, and return the exit status."""
+    """Load the model, serve the page until it is told to end, and return the exit status."""
     flags = parse_flags(arguments)
     # Read by Gradio when it is imported, which is why the imports stand below.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Its warnings are about parts that are not used here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from demo.startup import load_service
+    from demo import log
+    from demo.startup import check_flags, load_service
 
+    log.configure(flags.logs_prompts)
     try:
+        check_flags(flags)
         service = load_service(flags)
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -24,33 +27,45 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(service, flags: Flags) -> int:
-    """Serve the page and say where; blocks until it is interrupted."""
+    """Serve the page and say where; blocks until the process is told to end."""
+    from demo import log
     from demo.app import build_app, launch_options
-    from demo.startup import default_options, serving_of
+    from demo.health import Health
+    from demo.shutdown import end, ending_asked
+    from demo.startup import default_options, desk_of, serving_of
+    from demo.texts import operations as texts
 
-    card = service.card
+    card, desk = service.card, desk_of(flags)
     print(f"Model: {card.name} on {card.device}. {card.reason}", *card.notes, sep="\n", flush=True)
     serving, share_note = serving_of(flags)
-    page = build_app(service, default_options(flags), flags.folder)
-    try:
-        _, local, public = page.launch(**launch_options(serving), prevent_thread_lock=True)
-    except OSError:
-        where = f"{serving.server_name}, port {serving.server_port or 'any from 7860 to 7959'}"
-        print(
-            f"app.py: The page cannot be served at {where}: the port is taken, or this machine "
-            "does not have the address. Choose another with --server-port or --server-name.",
-            file=sys.stderr,
-        )
-        return 2
-    print(f"The page is at {local}")
-    if public:
-        print(f"Public link, for anyone who knows it: {public}")
-    elif serving.share:
-        share_note = "No public link could be made; the page is served on this machine only."
-    if share_note:
-        print(share_note)
-    sys.stdout.flush()
-    page.block_thread()
+    page = build_app(service, default_options(flags), flags.folder, desk)
+    options = launch_options(serving, Health(card, desk))
+    with ending_asked() as is_asked:
+        try:
+            _, local, public = page.launch(**options, prevent_thread_lock=True)
+        except OSError:
+            where = f"{serving.server_name}, port {serving.server_port or 'any from 7860 to 7959'}"
+            print(f"app.py: {texts.CANNOT_SERVE.format(where=where)}", file=sys.stderr)
+            return 2
+        print(texts.PAGE_IS_AT.format(address=local))
+        if public:
+            print(texts.PUBLIC_LINK.format(address=public))
+        elif serving.share:
+            share_note = texts.NO_PUBLIC_LINK
+        if share_note:
+            print(share_note)
+        if serving.has_mcp and page.mcp_server_obj is None:
+            # Gradio goes on without a word.
+            print(f"app.py: {texts.MCP_FAILED.format(reason=page.mcp_error)}", file=sys.stderr)
+            page.close(verbose=False)
+            return 2
+        if serving.has_mcp:
+            print(texts.MCP_IS_AT.format(address=local))
+        sys.stdout.flush()
+        log.say("start", {"device": card.device, "kinds": sorted(card.image_sizes)})
+        is_asked.wait()
+        end(desk, flags.grace)
+        page.close(verbose=False)
     return 0
 
 

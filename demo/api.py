@@ -3,6 +3,7 @@
 They are for `gradio_client` and other programs; the page does not use them.
 """
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,27 +14,43 @@ from gradio.utils import get_upload_folder
 from demo.calls import read_map, read_options, read_photo, read_regions
 from demo.components.canvas import Drawing
 from demo.components.pose import read_people
-from demo.describing import describe_request
+from demo.describing import describe_request, describe_withheld
 from demo.gallery import output_folder, write_gallery
-from demo.handlers import Asked, Finished, choose_kind, follow, request_for
+from demo.handlers import Asked, Stopped, choose_kind
+from demo.jobs import Caller, Made, work
 from demo.service import KEYPOINT
-from demo.tabs.running import DEVICE_QUEUE, Workshop
+from demo.session import StopSignal
+from demo.tabs.running import (
+    DEVICE_LIMIT,
+    DEVICE_QUEUE,
+    Workshop,
+    address_of,
+    describe_fault,
+)
+from demo.texts import operations as texts
 from gligen.layout import Layout
+
+# What the arguments are, as JSON Schema.
+NUMBERS = {"type": "array", "items": {"type": "number"}}
+REGION = {"phrase": {"type": "string"}, "box": NUMBERS}
+REGIONS = {"type": "array", "items": {"type": "object", "properties": REGION}}
+JOINT = {"anyOf": [NUMBERS, {"type": "null"}]}
+PERSONS = {"type": "array", "items": {"type": "array", "items": JOINT}}
 
 
 def build(workshop: Workshop) -> None:
     """Add the endpoints to the page; their components are not shown."""
     with gr.Row(visible=False):
         prompt = gr.Textbox(label="prompt")
-        regions = gr.JSON(label="regions")
-        options = gr.JSON(label="options")
+        regions = _json("regions", REGIONS)
+        options = _json("options", {"type": "object", "additionalProperties": True})
         image = gr.File(label="image", type="filepath")
         mask = gr.File(label="mask", type="filepath")
-        persons = gr.JSON(label="persons")
+        persons = _json("persons", PERSONS)
         kind = gr.Textbox(label="kind")
         map_file = gr.File(label="map", type="filepath")
         photo = gr.File(label="photo", type="filepath")
-        thresholds = gr.JSON(label="thresholds")
+        thresholds = _json("thresholds", NUMBERS)
         style = gr.File(label="style", type="filepath")
         files = gr.File(label="pictures", file_count="multiple", interactive=False)
         details = gr.JSON(label="details")
@@ -43,7 +60,11 @@ def build(workshop: Workshop) -> None:
         maps_trigger = gr.Button()
 
     def generate(
-        prompt: str, regions: Any, options: Any = None, style: str | None = None
+        prompt: str,
+        regions: Any,
+        options: Any = None,
+        style: str | None = None,
+        request: gr.Request | None = None,
     ) -> tuple[list[str], dict[str, Any]]:
         """Make pictures from a prompt and regions.
 
@@ -60,7 +81,7 @@ def build(workshop: Workshop) -> None:
             kind = choose_kind(workshop.service.card, "generation", drawing.layout)
             return Asked(kind, read_options(prompt, options), drawing)
 
-        return answer(workshop, read)
+        return answer(workshop, read, request)
 
     def inpaint(
         image: str | None,
@@ -69,6 +90,7 @@ def build(workshop: Workshop) -> None:
         options: Any = None,
         mask: str | None = None,
         style: str | None = None,
+        request: gr.Request | None = None,
     ) -> tuple[list[str], dict[str, Any]]:
         """Repaint parts of a picture: the boxes of the regions, or where the mask is white.
 
@@ -86,10 +108,10 @@ def build(workshop: Workshop) -> None:
             kind = choose_kind(workshop.service.card, "inpainting", drawing.layout)
             return Asked(kind, read_options(prompt, options), drawing)
 
-        return answer(workshop, read)
+        return answer(workshop, read, request)
 
     def keypoints(
-        prompt: str, persons: Any, options: Any = None
+        prompt: str, persons: Any, options: Any = None, request: gr.Request | None = None
     ) -> tuple[list[str], dict[str, Any]]:
         """Make pictures of people from their joints.
 
@@ -104,7 +126,7 @@ def build(workshop: Workshop) -> None:
             drawing = Drawing(Layout(persons=read_people(persons)))
             return Asked(KEYPOINT, read_options(prompt, options), drawing)
 
-        return answer(workshop, read)
+        return answer(workshop, read, request)
 
     def maps(
         prompt: str,
@@ -113,6 +135,7 @@ def build(workshop: Workshop) -> None:
         options: Any = None,
         photo: str | None = None,
         thresholds: Any = None,
+        request: gr.Request | None = None,
     ) -> tuple[list[str], dict[str, Any]]:
         """Make pictures from a map of edges, depth, normals or classes.
 
@@ -129,12 +152,12 @@ def build(workshop: Workshop) -> None:
             layout = Layout(map=read_map(workshop.service.card, kind, map, photo, thresholds))
             return Asked(kind, read_options(prompt, options), Drawing(layout))
 
-        return answer(workshop, read)
+        return answer(workshop, read, request)
 
     shared = {
         "outputs": [files, details],
         "concurrency_id": DEVICE_QUEUE,
-        "concurrency_limit": 1,
+        "concurrency_limit": DEVICE_LIMIT,
         "api_visibility": "public",
     }
     generate_trigger.click(
@@ -157,27 +180,54 @@ def build(workshop: Workshop) -> None:
     )
 
 
-def answer(workshop: Workshop, read: Callable[[], Asked]) -> tuple[list[str], dict[str, Any]]:
+def _json(label: str, schema: dict[str, Any]) -> gr.JSON:
+    """Return an argument of plain JSON that says what it is.
+
+    Gradio's own description of JSON is no valid schema, and MCP clients then refuse every call.
+    """
+    component = gr.JSON(label=label)
+    component.api_info = lambda: schema
+    return component
+
+
+def answer(
+    workshop: Workshop, read: Callable[[], Asked], request: gr.Request | None
+) -> tuple[list[str], dict[str, Any]]:
     """Make pictures and return their files with what a program wants to know about them.
 
     Raises:
-        gr.Error: with the sentence of whatever was wrong with the input.
+        gr.Error: with the sentence of whatever was wrong.
     """
+    session = (request and request.session_hash) or uuid.uuid4().hex
+    key = f"{session}/api {uuid.uuid4().hex}"
+    workshop.signals.enter(key, address_of(request) if request else "")
+    signal = workshop.signals.signal(key)
+    caller = Caller(session, signal, is_page=False)
     try:
-        asked = read()
-        request = request_for(workshop.service.card, asked)
-        *_, event = follow(workshop.service, asked.kind, request, should_stop=lambda: False)
-        assert isinstance(event, Finished)
-        return _files(workshop, event, asked)
+        *_, event = work(workshop.desk, workshop.service, caller, read)
+        if isinstance(event, Stopped):
+            raise gr.Error(_why_stopped(signal), print_exception=False)
+        assert isinstance(event, Made)
+        return _files(workshop, event)
+    except gr.Error:
+        raise
     except (ValueError, TypeError) as error:
         raise gr.Error(str(error), print_exception=False) from None
+    except Exception as error:  # noqa: BLE001 (it is in the log; a caller always gets a sentence)
+        raise gr.Error(describe_fault(error), print_exception=False) from None
+    finally:
+        workshop.signals.finish(key, signal)
 
 
-def _files(workshop: Workshop, event: Finished, asked: Asked) -> tuple[list[str], dict[str, Any]]:
-    result, drawing = event.result, asked.drawing
-    notes = describe_request(result.request, drawing)
+def _why_stopped(signal: StopSignal) -> str:
+    return texts.CLOSING if signal.reason == "closing" else texts.CALLER_LEFT
+
+
+def _files(workshop: Workshop, made: Made) -> tuple[list[str], dict[str, Any]]:
+    result, drawing = made.result, made.asked.drawing
+    notes = describe_withheld(result) + describe_request(result.request, drawing)
     details = {
-        "kind": asked.kind,
+        "kind": made.asked.kind,
         "prompt": result.prompt,
         "seeds": result.seeds,
         "model": result.model,

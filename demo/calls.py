@@ -31,6 +31,8 @@ OPTION_TYPES = {
     "repaint": (str,),
     "style_box": (str,),
     "crop_references": (bool,),
+    "width": (int, type(None)),
+    "height": (int, type(None)),
 }
 TYPE_NAMES = {
     str: "text",

@@ -4,24 +4,41 @@ import math
 
 from demo.components.canvas import Drawing
 from demo.handlers import Running
-from gligen.request import Request
+from demo.line import Waiting
+from demo.texts import operations as texts
+from gligen.request import Request, Result
 
 
-def describe_wait(ahead: int) -> str:
-    """Say how many runs are before a person's own, in words."""
-    if ahead == 0:
-        return "Waiting for the model..."
-    return f"Waiting: {ahead} {'run is' if ahead == 1 else 'runs are'} before yours."
+def describe_wait(wait: Waiting) -> str:
+    """Say how many runs are before a person's own, and how long they may take, in words."""
+    if wait.ahead == 0:
+        return texts.WAITING
+    about = ""
+    if wait.seconds_left is not None and wait.seconds_left >= 1:
+        about = texts.ABOUT.format(time=describe_time(wait.seconds_left))
+    sentence = texts.NEXT if wait.ahead == 1 else texts.IN_LINE
+    return sentence.format(ahead=wait.ahead, about=about)
 
 
 def describe_step(event: Running) -> str:
     """Say how far a run is, in words."""
+    if event.step == 0:
+        return texts.STARTING
     text = f"Step {event.step} of {event.num_steps}"
-    if event.seconds_left is None or event.step < 2:
-        return text
-    seconds = math.ceil(event.seconds_left)
-    left = f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60} s"
-    return f"{text}, about {left} left"
+    return text if event.step < 2 else text + describe_time_left(event.seconds_left)
+
+
+def describe_time_left(seconds_left: float | None) -> str:
+    """Return the end of a sentence that says how long a run goes on; empty if nobody knows."""
+    return "" if seconds_left is None else f", about {describe_time(seconds_left)} left"
+
+
+def describe_time(seconds: float) -> str:
+    """Say a length of time, in words."""
+    whole = math.ceil(seconds)
+    if whole < 90:
+        return texts.SECONDS.format(seconds=whole)
+    return texts.MINUTES.format(minutes=whole // 60, seconds=whole % 60)
 
 
 def describe_request(request: Request, drawing: Drawing) -> list[str]:
@@ -43,6 +60,16 @@ def describe_request(request: Request, drawing: Drawing) -> list[str]:
         unused = " The painted mask was not used." if drawing.mask is not None else ""
         notes.append(f"The boxes were repainted; everything else is as it was.{unused}")
     return notes
+
+
+def describe_withheld(result: Result) -> list[str]:
+    """Say that the safety checker painted pictures black."""
+    count, total = sum(result.withheld), len(result.images)
+    if count == 0:
+        return []
+    if total == 1:
+        return [texts.WITHHELD]
+    return [texts.SOME_WITHHELD.format(count=count, total=total)]
 
 
 def describe_tau(request: Request, usual: float) -> list[str]:

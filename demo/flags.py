@@ -4,10 +4,21 @@ Nothing heavy is imported here, so that `--help` and a wrong flag answer at once
 """
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from demo.flag_values import (
+    alpha,
+    auto_true_or_false,
+    credentials,
+    credentials_file,
+    guidance,
+    port,
+    seconds,
+    true_or_false,
+    whole_from_one,
+)
 
 # By kind, the flag that loads it and what it does.
 LOADS = {
@@ -29,6 +40,8 @@ LOADS = {
     "semantic": ("--load-semantic", "pictures from a map of classes"),
 }
 DTYPES = ("float32", "float16", "bfloat16")
+MAX_QUEUE = 16  # requests that may wait
+GRACE_SECONDS = 8.0  # container runtimes kill after ten
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Flags:
     guidance_scale: float  # first value on the page
     alpha_scale: float  # 1: grounding as trained, 0: none
     preset: str  # exact or fast: first values of sampler and steps
-    folder: Path | None  # where finished pictures are kept
+    folder: Path | None  # where finished pictures are kept; None: nowhere
     share: bool | None  # None: only in a notebook service
     server_name: str
     server_port: int | None
@@ -49,7 +62,13 @@ class Flags:
     projection: str | None  # the authors' projection matrix, where a checkpoint does not hold it
     device: str | None
     dtype: str | None
-    auth: tuple[str, str] | None  # user name and password
+    auth: tuple[tuple[str, str], ...]  # user names and passwords; empty: no login
+    max_queue: int  # requests that may wait
+    rate_limit: int | None  # requests a minute for each session and address; None: any number
+    grace: float  # seconds that a picture may still take when the app is told to end
+    checks_safety: bool  # of the official models' pictures
+    logs_prompts: bool
+    mcp: bool  # also serve the model context protocol
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
@@ -63,7 +82,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         guidance_scale=given.guidance_scale,
         alpha_scale=given.alpha_scale,
         preset=given.preset,
-        folder=given.folder,
+        folder=_one_folder(parser, given.output_folder, given.folder),
         share=given.share,
         server_name=given.server_name,
         server_port=given.server_port,
@@ -71,8 +90,25 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         projection=given.projection,
         device=given.device,
         dtype=given.dtype,
-        auth=given.auth,
+        auth=tuple(pair for pairs in (given.auth_file, *given.auth) for pair in pairs),
+        max_queue=given.max_queue,
+        rate_limit=given.rate_limit,
+        grace=given.grace,
+        checks_safety=not given.no_safety_checker,
+        logs_prompts=given.log_prompts,
+        mcp=given.mcp,
     )
+
+
+def _one_folder(
+    parser: argparse.ArgumentParser, ours: Path | None, original: Path | None
+) -> Path | None:
+    if ours is not None and original is not None and ours != original:
+        parser.error(
+            f"--output-folder is {str(ours)!r} and --folder, the original's name for it, is "
+            f"{str(original)!r}; give one of them."
+        )
+    return ours or original
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -137,8 +173,31 @@ def build_parser() -> argparse.ArgumentParser:
         help="first values on the page: exact (default) is PLMS with 50 steps, fast is "
         "DPM-Solver++ with 20",
     )
-    add("--folder", type=Path, help="keep finished pictures here; left out: they are not kept")
-    serving = parser.add_argument_group("serving")
+    add(
+        "--output-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="keep finished pictures here, with their settings inside; left out: they are only on "
+        "the page, and in a cache that is emptied of what is older than an hour, and at the end",
+    )
+    add(
+        "--folder",
+        type=Path,
+        help="the original's name for --output-folder; left out, nothing is kept",
+    )
+    add(
+        "--no-safety-checker",
+        action="store_true",
+        help="official model: show every picture. Left out, the checker that Stable Diffusion was "
+        "released with looks at each, and paints those black that it takes for sexual content; it "
+        "may err in both directions. Without it, you answer for what is shown",
+    )
+    _add_serving(parser.add_argument_group("serving"))
+    _add_operation(parser.add_argument_group("many people"))
+    return parser
+
+
+def _add_serving(serving: argparse._ArgumentGroup) -> None:
     serving.add_argument(
         "--share",
         type=auto_true_or_false,
@@ -150,73 +209,56 @@ def build_parser() -> argparse.ArgumentParser:
         "--server-name", default="127.0.0.1", help="0.0.0.0 serves the network (default: 127.0.0.1)"
     )
     serving.add_argument("--server-port", type=port, help="left out: the first free from 7860 on")
-    serving.add_argument("--auth", type=credentials, metavar="USER:PASSWORD", help="ask for these")
-    return parser
+    serving.add_argument(
+        "--auth",
+        type=credentials,
+        action="append",
+        default=[],
+        metavar="USER:PASSWORD",
+        help="ask for this name and password; may be given several times. Other people on this "
+        "machine can see it in the list of processes: rather use --auth-file",
+    )
+    serving.add_argument(
+        "--auth-file",
+        type=credentials_file,
+        default=(),
+        metavar="FILE",
+        help="ask for one of the pairs in this file: USER:PASSWORD, one a line",
+    )
+    serving.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also serve the endpoints to programs that speak the model context protocol; needs "
+        "pip install 'gradio[mcp]'",
+    )
 
 
-def true_or_false(text: str) -> bool:
-    """Read True or False, in any case, as the original's flags are written."""
-    values = {"true": True, "false": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"the value is {text!r}; write True or False.")
-    return values[text.lower()]
-
-
-def auto_true_or_false(text: str) -> bool | None:
-    """Read auto (None), True or False."""
-    if text.lower() == "auto":
-        return None
-    try:
-        return true_or_false(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"the value is {text!r}; write auto, True or False."
-        ) from None
-
-
-def guidance(text: str) -> float:
-    """Read a guidance scale."""
-    value = _number(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(
-            f"the value is {text}; it must be from 1 (no guidance) to 100, 7.5 is usual."
-        )
-    return value
-
-
-def alpha(text: str) -> float:
-    """Read the strength of the gates."""
-    value = _number(text)
-    if value not in (0, 1):
-        raise argparse.ArgumentTypeError(
-            f"the value is {text}; write 1 (grounding as trained) or 0 (no grounding). How long "
-            "grounding acts is set by tau on the page."
-        )
-    return value
-
-
-def port(text: str) -> int:
-    """Read a port number."""
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(
-            f"the value is {text!r}; a port is a whole number from 1 to 65535."
-        )
-    return int(text)
-
-
-def credentials(text: str) -> tuple[str, str]:
-    """Read a user name and a password."""
-    user, colon, password = text.partition(":")
-    if not (user and colon and password):
-        raise argparse.ArgumentTypeError("write a user name, a colon and a password: anna:secret.")
-    return user, password
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"the value is {text!r}; it must be a number.")
-    return value
+def _add_operation(operation: argparse._ArgumentGroup) -> None:
+    operation.add_argument(
+        "--max-queue",
+        type=whole_from_one,
+        default=MAX_QUEUE,
+        metavar="N",
+        help="requests that may wait for the device; more are refused with a sentence (default: "
+        f"{MAX_QUEUE})",
+    )
+    operation.add_argument(
+        "--rate-limit",
+        type=whole_from_one,
+        metavar="N",
+        help="requests a minute for each session and each network address; more are refused with "
+        "a sentence that says when to try again (left out: any number)",
+    )
+    operation.add_argument(
+        "--grace",
+        type=seconds,
+        default=GRACE_SECONDS,
+        metavar="SECONDS",
+        help="when told to end (SIGTERM, Ctrl-C): how long the picture at work may still take "
+        f"before it is stopped within a step (default: {GRACE_SECONDS:g})",
+    )
+    operation.add_argument(
+        "--log-prompts",
+        action="store_true",
+        help="write prompts and labels into the log lines on stderr; left out: never",
+    )

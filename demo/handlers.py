@@ -11,6 +11,8 @@ from PIL import Image
 
 from demo.components.canvas import Drawing
 from demo.service import ModelCard, PictureService
+from demo.texts import operations, size
+from demo.words import MAX_LABEL_LENGTH, MAX_PROMPT_LENGTH, check_words
 from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
 from gligen.person import Person
@@ -18,7 +20,12 @@ from gligen.pictures.images import contact_sheet, open_picture
 from gligen.pictures.poses import read_poses
 from gligen.request import Request, Result
 
+# What the page offers; programs and the command line may ask for more.
 MAX_PAGE_IMAGES = 4
+MAX_PAGE_AREA = 4  # of the pixels that the model was trained at
+MAX_PAGE_STEPS = 250
+MAX_PAGE_GUIDANCE = 20
+MAX_PAGE_FEATHER = 64  # pixels of the photo
 REPORT_SECONDS = 0.2  # between two reports; each costs time that the picture needs
 PREVIEW_SECONDS = 0.4  # between two previews; decoding one costs time that the picture needs
 SHOWN_SIDE = 512  # pixels; smaller pictures are shown enlarged to about this
@@ -44,6 +51,8 @@ class Options:
     repaint: Repaint = "auto"  # auto: the painted mask if there is one, else the boxes
     style_box: str = "official"  # where the style token stands, as in gligen.request.STYLE_BOXES
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
+    width: int | None = None  # pixels; None: the size that the model was trained at
+    height: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,30 @@ def request_for(card: ModelCard, asked: Asked) -> Request:
     options = asked.options
     if options.tau is None:
         options = replace(options, tau=card.tau(asked.kind))
+    check_size(options, card.image_sizes[asked.kind])
     return build_request(options, asked.drawing, asked.kind)
+
+
+def check_size(options: Options, trained: tuple[int, int]) -> None:
+    """Refuse a picture that would take far more memory and time than the model was made for.
+
+    Raises:
+        ValueError: it has more than `MAX_PAGE_AREA` times the pixels that the model was trained at.
+        TypeError: a side is no whole number.
+    """
+    width, height = options.width or trained[0], options.height or trained[1]
+    if type(width) is not int or type(height) is not int:
+        raise TypeError(f"The size is {width!r} x {height!r}; it must be two whole numbers.")
+    if width * height > MAX_PAGE_AREA * trained[0] * trained[1]:
+        raise ValueError(
+            size.TOO_LARGE.format(
+                width=width,
+                height=height,
+                most=MAX_PAGE_AREA,
+                trained_width=trained[0],
+                trained_height=trained[1],
+            )
+        )
 
 
 def check_loaded(card: ModelCard, kind: str) -> None:
@@ -141,6 +173,7 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
             f"The number of samples is {options.num_images}; the page makes 1 to {MAX_PAGE_IMAGES} "
             "at a time."
         )
+    _check_words(options, drawing)
     model = kind_named(kind)
     check_layout(drawing.layout, model)
     tau = model.usual_tau if options.tau is None else options.tau
@@ -164,7 +197,18 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         mask_feather=options.mask_feather,
         style_box=options.style_box,
         crop_references=options.crop_references,
+        width=options.width,
+        height=options.height,
     )
+
+
+def _check_words(options: Options, drawing: Drawing) -> None:
+    check_words(options.prompt, operations.THE_PROMPT, MAX_PROMPT_LENGTH)
+    check_words(options.negative_prompt, operations.THE_NEGATIVE_PROMPT, MAX_PROMPT_LENGTH)
+    for number, region in zip(drawing.numbers, drawing.layout, strict=False):
+        check_words(region.phrase, operations.THE_LABEL.format(number=number), MAX_LABEL_LENGTH)
+    for phrase in drawing.pending:
+        check_words(phrase, operations.A_PENDING_LABEL, MAX_LABEL_LENGTH)
 
 
 def read_pose_file(path: Path) -> tuple[Person, ...]:

@@ -10,7 +10,7 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' ws: wss: data: blob:; worker-src 'self' blob:; object-src 'none'; "
-    "base-uri 'self'"
+    "base-uri 'self'; form-action 'self'"
 )
 
 

@@ -1,6 +1,23 @@
 """Which runs wait or go on, so that the Stop button of one page stops the run of that page only."""
 
 import threading
+from typing import Literal
+
+Reason = Literal["", "stopped", "replaced", "left", "closing"]
+
+
+class StopSignal(threading.Event):
+    """Set when a run is to stop, with the reason why."""
+
+    def __init__(self, address: str = ""):
+        super().__init__()
+        self.address = address  # network address of who asked for the run
+        self.reason: Reason = ""
+
+    def stop(self, reason: Reason) -> None:
+        """Ask the run to stop; the first reason is kept."""
+        self.reason = self.reason or reason
+        self.set()
 
 
 class StopSignals:
@@ -10,33 +27,33 @@ class StopSignals:
     """
 
     def __init__(self):
-        self._signals: dict[str, threading.Event] = {}
+        self._signals: dict[str, StopSignal] = {}
         self._lock = threading.Lock()
 
-    def enter(self, key: str) -> int:
-        """Register a run that waits for its turn; return how many are before it.
+    def enter(self, key: str, address: str = "") -> None:
+        """Register a run that was asked for; one with the same key that still goes on is stopped.
 
-        A run with the same key that still goes on is stopped.
+        Args:
+            key: the page and the tab.
+            address: network address of who asks.
         """
         with self._lock:
             previous = self._signals.pop(key, None)
-            ahead = len(self._signals)
-            self._signals[key] = threading.Event()
+            self._signals[key] = StopSignal(address)
         if previous is not None:
-            previous.set()
-        return ahead
+            previous.stop("replaced")
 
-    def signal(self, key: str) -> threading.Event:
-        """Return the signal of a run, registered now if it did not wait."""
+    def signal(self, key: str) -> StopSignal:
+        """Return the signal of a run, registered now if it was not before."""
         with self._lock:
-            return self._signals.setdefault(key, threading.Event())
+            return self._signals.setdefault(key, StopSignal())
 
     def stop(self, key: str) -> bool:
         """Ask a run to stop; return whether there was one."""
         with self._lock:
             signal = self._signals.get(key)
         if signal is not None:
-            signal.set()
+            signal.stop("stopped")
         return signal is not None
 
     def leave(self, page: str) -> None:
@@ -45,7 +62,14 @@ class StopSignals:
             keys = [key for key in self._signals if key.startswith(f"{page}/")]
             signals = [self._signals.pop(key) for key in keys]
         for signal in signals:
-            signal.set()
+            signal.stop("left")
+
+    def stop_all(self) -> None:
+        """Stop every run, because the app ends."""
+        with self._lock:
+            signals = list(self._signals.values())
+        for signal in signals:
+            signal.stop("closing")
 
     def finish(self, key: str, signal: threading.Event | None = None) -> None:
         """Forget a run that is over, unless a newer one has taken its place."""

@@ -1,18 +1,25 @@
 """From the flags to a running service: which model, why, and how the page is served."""
 
+import importlib.util
 import os
 import socket
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo.app import Serving
+from demo.desk import Desk
 from demo.flags import Flags
 from demo.handlers import Options
+from demo.line import Line
+from demo.rate import RateLimit
 from demo.service import GENERATION, LocalService, ModelCard
+from demo.texts import operations as texts
 from gligen.loading import EMBEDDED, OFFICIAL, choose_device, load_pipelines
 from gligen.pictures.ade import NAMES
 from gligen.pipeline import GligenPipeline
+from gligen.safety import check_pictures_of, is_released, load_safety_checker
 
 # Set in the notebooks of Colab, Kaggle, and Gradient / Paperspace.
 NOTEBOOK_VARIABLES = (
@@ -47,17 +54,18 @@ def load_service(flags: Flags) -> LocalService:
     choice = choose_model(flags, has_cuda=device.type == "cuda")
     try:
         pipelines = load_kinds(choice.source, flags)
+        safety = add_safety(choice.source, pipelines, flags)
     except ValueError as error:
         if flags.model != "auto" or choice.source == EMBEDDED:
             raise
         choice = Choice(EMBEDDED, f"The official models could not be had: {error}")
-        pipelines = load_kinds(choice.source, flags)
+        pipelines, safety = load_kinds(choice.source, flags), []
     card = ModelCard(
         name=choice.source if flags.base is None else f"{choice.source} on {flags.base}",
         reason=choice.reason,
         device=str(device),
         image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
-        notes=tuple(_notes(flags, pipelines)),
+        notes=(*_notes(flags, pipelines), *safety),
         lacking=frozenset(_lacking(choice.source, flags, pipelines)),
         label_names=_label_names(pipelines),
     )
@@ -108,6 +116,25 @@ def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
     return {kind: pipe for kind, pipe in found.items() if flags.load.get(kind) is not False}
 
 
+def add_safety(source: str, pipelines: Mapping[str, GligenPipeline], flags: Flags) -> list[str]:
+    """Put the safety checker onto released models unless it is refused; return what to say.
+
+    Raises:
+        ValueError: it cannot be had.
+    """
+    if not pipelines or not is_released(source):
+        return []
+    if not flags.checks_safety:
+        return [texts.CHECKER_IS_OFF]
+    unet = next(iter(pipelines.values())).unet
+    try:
+        checker = load_safety_checker(unet.device, unet.dtype)
+    except ValueError as error:
+        raise ValueError(texts.NO_CHECKER.format(error=error)) from None
+    check_pictures_of(pipelines.values(), checker)
+    return [texts.CHECKER_IS_ON]
+
+
 def _lacking(source: str, flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
     """Return the kinds that were not refused and still are not there."""
     if source == OFFICIAL:
@@ -144,9 +171,40 @@ def serving_of(flags: Flags) -> tuple[Serving, str]:
             "served on this machine only."
         )
     serving = Serving(
-        flags.server_name, flags.server_port, share, flags.auth, can_be_embedded=in_notebook
+        server_name=flags.server_name,
+        server_port=flags.server_port,
+        share=share,
+        auth=flags.auth,
+        has_mcp=flags.mcp,
+        max_waiting=flags.max_queue,
+        can_be_embedded=in_notebook,
     )
     return serving, note
+
+
+def desk_of(flags: Flags) -> Desk:
+    """Return the limits and the line that the flags ask for."""
+    return Desk(Line(flags.max_queue), RateLimit(flags.rate_limit))
+
+
+def check_flags(flags: Flags) -> None:
+    """Refuse what could only fail later.
+
+    Raises:
+        ValueError: pictures cannot be kept where the flags say, or a package is missing.
+    """
+    if flags.mcp and importlib.util.find_spec("mcp") is None:
+        raise ValueError(texts.MCP_IS_MISSING)
+    if flags.folder is None:
+        return
+    try:
+        flags.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=flags.folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sentence = texts.FOLDER_IS_BAD.format(folder=str(flags.folder), reason=reason)
+        raise ValueError(sentence) from None
 
 
 def _can_reach(host: str) -> bool:

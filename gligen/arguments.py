@@ -198,8 +198,14 @@ def _add_subject(parser: argparse.ArgumentParser) -> None:
     add(
         "--layout",
         metavar="FILE",
-        help='JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]}, or an object with such '
-        '"regions" and with "persons"; --region and --keypoints add to it',
+        help='layout file, as the web page or --save-layout writes it: {"gligen": 1, "regions": '
+        '[{"phrase": "a dog", "box": [x0, y0, x1, y1]}], "persons": []}, or a list of such '
+        "regions, or another editor's JSON; --region and --keypoints add to it",
+    )
+    add(
+        "--save-layout",
+        metavar="FILE",
+        help="also write regions and people as a layout file (default: no)",
     )
     add(
         "--append-grounding",

@@ -137,6 +137,10 @@ def _check_output(options: argparse.Namespace) -> Path:
         )
     if not output.parent.is_dir():
         raise ValueError(f"There is no folder {str(output.parent)!r} to write to; create it first.")
+    if options.save_layout is not None and not Path(options.save_layout).parent.is_dir():
+        raise ValueError(
+            f"There is no folder for the layout {options.save_layout!r}; create it first."
+        )
     if not 1 <= options.enlarge <= MAX_ENLARGEMENT:
         raise ValueError(
             f"The enlargement is {options.enlarge}; it must be from 1 to {MAX_ENLARGEMENT}."
@@ -168,7 +172,20 @@ def _write(result: "Result", layout: Layout, output: Path, options: argparse.Nam
                 path = path.with_stem(f"{path.stem}-boxes")
                 save_png(overlay, path, settings)
                 print(f"{path}")
+    if options.save_layout is not None:
+        with _refusing_bad_input():
+            print(_save_layout(layout, result.images[0].size, Path(options.save_layout)))
     print(f"Prompt: {result.prompt}; {result.seconds:.1f} s.", file=sys.stderr)
+
+
+def _save_layout(layout: Layout, size: tuple[int, int], path: Path) -> Path:
+    try:
+        path.write_text(layout.to_json(*size) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"The layout cannot be written to {str(path)!r} ({error.strerror})."
+        ) from None
+    return path
 
 
 def _enlarged(image: Image.Image, factor: int) -> Image.Image:

@@ -166,31 +166,27 @@ class Layout:
 
     @classmethod
     def from_json(cls, text: str) -> "Layout":
-        """Read what `to_json` wrote, or a bare list of objects with "phrase" and "box"."""
-        try:
-            entries = json.loads(text)
-            whole = {"regions": entries} if isinstance(entries, list) else entries
-            phrases = [entry["phrase"] for entry in whole.get("regions", [])]
-            boxes = [entry["box"] for entry in whole.get("regions", [])]
-            persons = [
-                tuple(None if point is None else tuple(point) for point in person)
-                for person in whole.get("persons", [])
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                'The layout is not a JSON list of {"phrase": "a dog", "box": [x0, y0, x1, y1]} '
-                'entries, nor an object with such "regions" and with "persons" '
-                f"({type(error).__name__}: {error})."
-            ) from None
-        regions = cls.from_lists(phrases, boxes).regions
-        return cls(regions, tuple(Person(points) for points in persons))
+        """Read a layout file, ours or another editor's; see `gligen.layoutfiles`.
 
-    def to_json(self) -> str:
-        """Write regions and persons as JSON; pictures are not included."""
-        regions = [{"phrase": r.phrase, "box": list(r.box)} for r in self.regions]
-        if not self.persons:
-            return json.dumps(regions)
-        return json.dumps({"regions": regions, "persons": [p.keypoints for p in self.persons]})
+        Raises:
+            ValueError: it is not JSON, of no form that is known, or breaks a rule.
+            TypeError: a part has the wrong type.
+        """
+        from gligen.layoutfiles import read_layout_file  # here, because it builds layouts
+
+        return read_layout_file(text).layout
+
+    def to_json(self, width: int | None = None, height: int | None = None) -> str:
+        """Write regions and persons as a layout file; pictures are not included.
+
+        Args:
+            width: pixels of the picture that the layout is for; None: not said.
+            height: as `width`.
+        """
+        from gligen.layoutfiles import LayoutFile, layout_document
+
+        file = LayoutFile(self.regions, self.persons, width=width, height=height)
+        return json.dumps(layout_document(file), ensure_ascii=False)
 
 
 def check_box(box: Any, owner: str) -> Box:

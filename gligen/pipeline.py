@@ -293,7 +293,7 @@ class GligenPipeline(
             for step in run_steps(components, run):
                 yield step
             assert step is not None, "every run has a step"
-            images, _ = self._finish(components, step.latents, hole)
+            images, flagged = self._finish(components, step.latents, hole)
         finally:
             self.maybe_free_model_hooks()
         yield Result(
@@ -303,6 +303,8 @@ class GligenPipeline(
             request=request,
             model=self.model_name,
             seconds=time.perf_counter() - started,
+            withheld=tuple(flagged or ()),
+            kind=components.kind,
         )
 
     def generate(self, request: Request, add_ons: AddOns | None = None) -> Result:
@@ -312,8 +314,12 @@ class GligenPipeline(
         return result
 
     def decode_preview(self, latents: Tensor) -> list[Image.Image]:
-        """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample."""
-        return decode(self._components, latents)
+        """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample.
+
+        With a safety checker, what it objects to is black here too.
+        """
+        images, _ = self._checked(self._components, decode(self._components, latents))
+        return images
 
     # ---------------------------------------------------------------- diffusers' interface
 
@@ -516,7 +522,12 @@ class GligenPipeline(
         self, components: Components, latents: Tensor, hole: Hole | None
     ) -> tuple[list[Image.Image], list[bool] | None]:
         """Return the finished pictures, and the safety checker's verdicts where there is one."""
-        images = finish(components, latents, hole)
+        return self._checked(components, finish(components, latents, hole))
+
+    @torch.no_grad()
+    def _checked(
+        self, components: Components, images: list[Image.Image]
+    ) -> tuple[list[Image.Image], list[bool] | None]:
         if self.safety_checker is None:
             return images, None
         return check_safety(components, images, self.safety_checker, self.feature_extractor)

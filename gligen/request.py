@@ -4,7 +4,6 @@ Command line, web page, notebook and evaluation build a `Request`; `GligenPipeli
 it.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ MAX_STEPS = 1000
 MAX_SIDE = 2048  # pixels
 MAX_SEED = 2**63 - 1
 MAX_ZOOM = 16
+SETTINGS_VERSION = 1  # of the settings inside a picture; a reader refuses what it does not know
 
 # The box of the token that carries the style picture: in the authors' inference script (and
 # diffusers' documentation), and in their demo. Neither is a place in the picture.
@@ -76,7 +76,7 @@ class Request:
             if getattr(self, name) is not None:
                 _check_whole(name, getattr(self, name), 8, MAX_SIDE)
         scale = self.guidance_scale
-        if not isinstance(scale, (int, float)) or not (math.isfinite(scale) and 1 <= scale <= 100):
+        if not isinstance(scale, (int, float)) or not 1 <= scale <= 100:
             raise ValueError(
                 f"The guidance scale is {scale!r}; it must be a number from 1 (no guidance) to "
                 f"100, "
@@ -137,19 +137,24 @@ class Result:
     request: Request
     model: str  # name of the model
     seconds: float  # wall time
+    kind: str = ""  # of the model; empty: not said
+    withheld: tuple[bool, ...] = ()  # pictures that a safety checker painted black
 
     def settings(self, index: int) -> dict[str, Any]:
         """Return the settings of picture `index` as plain JSON values."""
         request = self.request
         schedule = request.gate_schedule
         return {
+            "gligen": SETTINGS_VERSION,
             "model": self.model,
+            "kind": self.kind or None,
             "prompt": self.prompt,
             "negative_prompt": request.negative_prompt,
             "regions": [_described(region) for region in request.layout],
             "persons": [list(person.keypoints) for person in request.layout.persons],
             "has_map": request.layout.map is not None,
             "style": request.style_box if request.layout.style is not None else None,
+            "crop_references": request.crop_references,
             "seed": self.seeds[index],
             "num_inference_steps": request.num_inference_steps,
             "guidance_scale": request.guidance_scale,

@@ -68,6 +68,7 @@ def test_generate_writes_a_picture_with_its_settings(here, model, capsys):
     assert settings["seed"] == 7
     assert settings["sampler"] == "ddim"
     assert settings["gate_schedule"] == 0.5
+    assert (settings["gligen"], settings["kind"]) == (1, "generation_text_box")
     assert settings["regions"] == [{"phrase": "a dog", "box": [0.1, 0.1, 0.6, 0.8]}]
     assert pixels("dog.png").shape == (64, 64, 3)
 
@@ -115,6 +116,18 @@ def test_several_pictures_are_numbered_enlarged_and_overlaid(here, model, capsys
     assert pixels("sheet-1-boxes.png").shape[1] >= 512
     assert read_settings("sheet-2.png")["seed"] == 6
     assert read_settings("sheet-1.png")["prompt"] == "a dog"
+
+
+def test_a_saved_layout_is_a_layout_file(here, model, capsys):
+    common = ("generate", "--model", model, "--steps", 1, "--seed", 2)
+    assert run(*common, "--region", DOG, "--save-layout", "dog.json", "-o", "a.png") == 0
+    assert capsys.readouterr().out == "a.png  seed 2\ndog.json\n"
+    saved = json.loads((here / "dog.json").read_text())
+    assert (saved["gligen"], saved["width"], saved["height"]) == (1, 64, 64)
+    assert run(*common, "--layout", "dog.json", "-o", "b.png") == 0
+    assert np.array_equal(pixels("a.png"), pixels("b.png"))
+    assert run(*common, "--region", DOG, "--save-layout", "no/dog.json") == 2
+    assert "no folder for the layout" in capsys.readouterr().err
 
 
 def test_a_layout_file_and_regions_add_up(here, model):
@@ -248,7 +261,7 @@ BAD_INPUT = {
     "output folder missing": ((*GENERATE, "--prompt", "x", "-o", "no/out.png"), "'no'"),
     "enlarged 0 times": ((*GENERATE, "--prompt", "x", "--enlarge", "0"), "is 0"),
     "layout missing": ((*GENERATE, "--layout", "no.json"), "'no.json'"),
-    "layout not JSON": ((*GENERATE, "--layout", "broken.json"), "not a JSON list"),
+    "layout not JSON": ((*GENERATE, "--layout", "broken.json"), "layout is not JSON"),
     "layout a picture": ((*GENERATE, "--layout", "photo.png"), "'photo.png'"),
     "no picture": ((*INPAINT, "--region", DOG), "--image"),
     "picture missing": ((*INPAINT, "--image", "no.png", "--region", DOG), "'no.png'"),

@@ -2,13 +2,17 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from demo.flags import parse_flags
 from gligen.arguments import build_parser
 from gligen.kinds import KINDS
+from gligen.layout import Layout
+from gligen.pictures.metadata import read_settings
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
@@ -51,6 +55,28 @@ def test_the_calls_of_the_app_are_answered(tmp_path, monkeypatch):
     ]
 
 
+def test_the_curl_lines_fetch_a_picture(tmp_path):
+    (example,) = (block for block in blocks("bash") if "curl" in block)
+    service = FakeService(KINDS)
+    with served(service) as address:
+        script = example.replace("http://127.0.0.1:7860", address.rstrip("/"))
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
+    kind, request = service.requests[-1]
+    assert (kind, request.prompt, request.seed) == ("generation_text_box", "a sun at night", 7)
+    assert request.layout.phrases == ("a sun",)
+    assert read_settings(tmp_path / "sky.png")["seed"] == 7
+
+
+def test_command_lines_of_the_app_are_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("users.txt").write_text("anna:secret\n")
+    lines = commands("python app.py ")
+    assert len(lines) >= 2
+    for line in lines:
+        parse_flags(shlex.split(line)[2:])
+
+
 def test_command_lines_are_understood():
     lines = commands("python -m gligen ")
     assert len(lines) >= 3
@@ -79,3 +105,8 @@ def test_files_of_the_tree_and_links_exist():
 def test_nothing_is_left_to_fill_in(placeholder):
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     assert placeholder not in prose
+
+
+def test_the_layout_file_is_one():
+    (example,) = blocks("json")
+    assert Layout.from_json(example).phrases == ("a dog",)

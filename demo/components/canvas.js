@@ -1,74 +1,134 @@
-// Wires pointer, touch, keyboard, photo and the shared value. `element`, `props`, `trigger`, `watch`
-// and `upload` come from Gradio; the value is always replaced as a whole, because identity is compared.
+// The middle of the canvas: the drawing, what can be done to it, and the shared value. `element`, `props`,
+// `trigger`, `watch` and `upload` come from Gradio; the value is always replaced as a whole, because
+// identity is compared.
 
 const one = (selector) => element.querySelector(selector);
+const viewport = one(".viewport");
 const stage = one(".stage");
 const photo = one(".photo");
 const surface = one(".mask");
-const trail = one(".ink polyline");
+const instruction = one(".instruction");
 const hintLine = one(".hint");
-const fileInput = one(".drop input");
 const takesPhoto = Boolean(props.takes_photo);
 
 const model = createModel();
-const page = { mode: "box", photo: null, width: props.width, height: props.height, photoTurn: 0 };
+const page = { mode: "box", photo: null, mask: null, width: props.width, height: props.height, zoom: 1, photoTurn: 0, pen: null };
+const TYPING_PAUSE = 150; // milliseconds
 let gesture = null;
+let emission = 0;
 
 const actions = {
-  select(id) { model.selected = id; redraw(); },
-  remove(id) { change(() => removeRegion(model, id)); },
+  select(id) {
+    if (model.selected === id) return;
+    model.selected = id;
+    redraw();
+  },
+  remove(id) {
+    const index = indexOf(id);
+    const hadFocus = element.contains(document.activeElement);
+    change(() => removeRegion(model, id));
+    // The button that was pressed is gone; the keyboard goes on where the next one is.
+    const next = model.regions[Math.min(index, model.regions.length - 1)];
+    if (!hadFocus || element.contains(document.activeElement)) return;
+    (next ? view.of(next.id).inList.bin : stage).focus({ preventScroll: true });
+  },
   toggle(id) { change(() => { const region = find(id); region.visible = !region.visible; }); },
   duplicate(id) {
     if (isFull()) return;
-    change(() => {
-      const { box, phrase, image, thumb } = find(id);
-      Object.assign(addRegion(model, moved(box, 0.04, 0.04), phrase), { image, thumb });
-    });
+    change(() => copyRegion(model, find(id)));
+    tellPlace();
   },
-  raise(id) {
-    change(() => {
-      const index = model.regions.findIndex((region) => region.id === id);
-      if (index > 0) model.regions.splice(index - 1, 0, ...model.regions.splice(index, 1));
-    });
+  // Move a row up (-1) or down (1) and keep the focus, which the page loses when a row goes elsewhere.
+  move(id, direction) {
+    const place = indexOf(id) + direction;
+    if (place < 0 || place >= model.regions.length) return;
+    const focused = document.activeElement;
+    change(() => placeInList(model, id, place));
+    model.selected = id;
+    redraw();
+    const target = focused.disabled ? view.of(id).inList.grip : focused;
+    if (element.contains(target) && document.activeElement !== target) target.focus({ preventScroll: true });
+    say(words("moved_to", { number: place + 1, count: model.regions.length }));
+  },
+  beginReorder(id) {
+    const before = snapshot(model);
+    return {
+      moveTo(y) {
+        const others = model.regions.filter((region) => region.id !== id);
+        const middles = others.map((region) => view.of(region.id).inList.row.getBoundingClientRect()).map((area) => (area.top + area.bottom) / 2);
+        const place = middles.filter((middle) => middle < y).length;
+        if (place === indexOf(id)) return;
+        placeInList(model, id, place);
+        redraw();
+      },
+      end() {
+        if (isUnchanged(model, before)) return;
+        remember(model, before);
+        settle(model.strokes);
+        view.of(id).inList.grip.focus({ preventScroll: true });
+      },
+    };
   },
   async choosePicture(id, file) {
     const picture = file && await readPicture(file, say);
     if (!picture) return;
-    say("Uploading the picture...");
+    say(words("uploading_picture"));
     const stored = await storePicture(file, say);
-    const region = find(id);
-    if (!stored || !region) return;
-    change(() => { region.image = stored; region.thumb = picture.address; });
-    say("Box " + (model.regions.indexOf(region) + 1) + " shows what is on the picture; a name may be added.");
+    if (!stored || !find(id)) return;
+    change(() => Object.assign(find(id), { image: stored, thumb: picture.address }));
+    say(words("has_picture", { number: indexOf(id) + 1 }));
   },
   removePicture(id) { change(() => { find(id).image = find(id).thumb = null; }); },
   bindLabel(input, id) {
     let before = null;
+    const commit = () => {
+      if (before && !isUnchanged(model, before)) remember(model, before);
+      before = null;
+    };
     input.addEventListener("pointerdown", (event) => { event.stopPropagation(); model.selected = id; });
     input.addEventListener("focus", () => { before = snapshot(model); model.selected = id; redraw(); });
-    input.addEventListener("input", () => { find(id).phrase = input.value.slice(0, 200); redraw(); emit(); });
+    input.addEventListener("input", () => { find(id).phrase = input.value.slice(0, props.max_phrase); redraw(); emitSoon(); });
     input.addEventListener("blur", () => {
       // A label also loses the focus when its box is taken away, in the middle of a redraw.
       if (!find(id)) return;
-      if (before && before !== snapshot(model)) remember(model, before);
-      before = null;
+      commit();
       redraw();
+      emitNow();
     });
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); stage.focus({ preventScroll: true }); }
+      else if (isReorder(event)) { event.preventDefault(); commit(); actions.move(id, ARROWS[event.key][1]); }
+      else if (isControl(event) && event.key.toLowerCase() === "d") { event.preventDefault(); commit(); actions.duplicate(id); }
+    });
+  },
+  // The colour follows while it is chosen, and is one step of the history when that is over.
+  bindColour(input, id) {
+    let before = null;
+    input.addEventListener("input", () => {
+      before ||= snapshot(model);
+      find(id).colour = input.value;
+      redraw();
+    });
+    input.addEventListener("change", () => {
+      if (before) remember(model, before);
+      before = null;
+      redraw();
+      emit();
     });
   },
 };
 
-const draw = createView({ boxes: one(".boxes"), list: one(".regions"), instruction: one(".instruction"), count: one(".count") }, actions);
+const view = createView({ boxes: one(".boxes"), list: one(".regions"), instruction, count: one(".count") }, actions);
 const find = (id) => model.regions.find((region) => region.id === id);
+const indexOf = (id) => model.regions.findIndex((region) => region.id === id);
 
 function redraw() {
-  draw(model);
+  view.draw(model);
   one(".empty").hidden = model.regions.length > 0 || takesPhoto || Boolean(gesture);
   one('[data-action="undo"]').disabled = !model.past.length;
   one('[data-action="redo"]').disabled = !model.future.length;
+  one('[data-action="duplicate"]').disabled = one('[data-action="remove"]').disabled = model.selected === null;
 }
 
 function say(text, isWarning = false) {
@@ -76,30 +136,57 @@ function say(text, isWarning = false) {
   hintLine.classList.toggle("warn", isWarning);
 }
 
+// Where the selected box is, for those who cannot see it.
+function tellPlace() {
+  const region = selectedRegion(model);
+  if (!region) return;
+  const [left, top, right, bottom] = region.box.map((side) => Math.round(side * 100));
+  const phrase = region.phrase ? " (" + region.phrase + ")" : "";
+  say(words("where", { number: indexOf(region.id) + 1, count: model.regions.length, phrase, left, top, width: right - left, height: bottom - top }));
+}
+
 function isFull() {
-  if (model.regions.length < MAX_REGIONS) return false;
-  say("There are already " + MAX_REGIONS + " boxes, as many as the model has slots for. Delete one first.", true);
+  if (model.regions.length < props.max_regions) return false;
+  say(words("full", { most: props.max_regions }), true);
   return true;
 }
 
 // Give the drawing to Gradio. This changes a property on the page; nothing is sent before a button is pressed.
 function emit() {
+  clearTimeout(emission);
+  emission = 0;
   props.value = {
-    regions: model.regions.map(({ phrase, box, visible }) => ({ phrase, box, visible })),
+    regions: model.regions.map(({ phrase, box, visible, colour }) => (colour ? { phrase, box, visible, colour } : { phrase, box, visible })),
     pictures: model.regions.map((region) => region.image || null),
     pending: [...model.pending],
     photo: page.photo,
-    mask: page.mask ?? null,
+    mask: page.mask,
     width: page.width,
     height: page.height,
   };
   trigger("change");
 }
 
+// While a person types, Gradio's share of the work waits for a pause, or for the text to be left.
+function emitSoon() {
+  clearTimeout(emission);
+  emission = setTimeout(emit, TYPING_PAUSE);
+}
+
+function emitNow() {
+  if (emission) emit();
+}
+
 function change(edit) {
   remember(model);
+  const strokes = model.strokes;
   edit();
-  refreshMask();
+  settle(strokes);
+}
+
+// Show and hand over a drawing whose strokes were `strokes` before. Making the mask anew takes long, boxes are quick.
+function settle(strokes) {
+  if (model.strokes !== strokes) refreshMask();
   redraw();
   emit();
 }
@@ -110,169 +197,29 @@ function refreshMask() {
 }
 
 function step(from, to) {
+  if (gesture) return;
+  const strokes = model.strokes;
   if (!travel(model, from, to)) return;
-  refreshMask();
-  redraw();
-  emit();
+  settle(sameItems(strokes, model.strokes) ? model.strokes : null);
 }
 
-function setMode(mode) {
-  page.mode = mode;
-  stage.dataset.mode = mode;
-  element.querySelectorAll("[data-mode][role=radio]").forEach((button) => {
-    button.setAttribute("aria-checked", String(button.dataset.mode === mode));
-  });
-  one(".brush").hidden = mode !== "mask" && mode !== "erase";
-  say({
-    box: "Drag a rectangle. Click a box to select it; drag it or its handles to change it.",
-    scribble: "Draw freehand; the stroke becomes the box around it.",
-    mask: "Paint what may be repainted. Everything else stays as it is.",
-    erase: "Rub out paint of the mask.",
-  }[mode]);
-}
-
-// ---- pointer -------------------------------------------------------------------------------------
-
-function pointOf(event) {
-  const rect = stage.getBoundingClientRect();
-  return [clamp((event.clientX - rect.left) / rect.width, 0, 1), clamp((event.clientY - rect.top) / rect.height, 0, 1)];
-}
-
-// The least side of a box: 8 pixels on the screen, and one hundredth of the picture.
-function leastSides() {
-  const rect = stage.getBoundingClientRect();
-  return [Math.max(8 / rect.width, 0.01), Math.max(8 / rect.height, 0.01)];
-}
-
-function gestureFor(event) {
-  const start = pointOf(event);
-  const base = { start, last: start, points: [start], before: snapshot(model) };
-  if (page.mode === "mask" || page.mode === "erase") return { ...base, kind: "paint" };
-  const selected = selectedRegion(model);
-  if (event.target.dataset.edges && selected) return { ...base, kind: "resize", edges: event.target.dataset.edges, box: selected.box };
-  const target = event.target.closest(".box");
-  const onId = target ? Number(target.dataset.id) : null;
-  if (page.mode === "box" && selected && onId === selected.id && !event.shiftKey) return { ...base, kind: "move", box: selected.box };
-  return { ...base, kind: page.mode, onId };
-}
-
-stage.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || !event.isPrimary || event.target.closest("input, label.drop")) return;
-  if (takesPhoto && !page.photo) return;
-  event.preventDefault();
-  stage.focus({ preventScroll: true });
-  stage.setPointerCapture(event.pointerId);
-  gesture = gestureFor(event);
-  stage.classList.add("gesture");
-  if (gesture.kind === "paint") {
-    gesture.stroke = { erase: page.mode === "erase", radius: Number(one(".brush input").value) / 200, points: [gesture.start] };
-    model.strokes.push(gesture.stroke);
-    paintStroke(surface, gesture.stroke, "#e11d48");
-  }
-});
-
-stage.addEventListener("pointermove", (event) => {
-  if (!gesture || !event.isPrimary) return;
-  const point = pointOf(event);
-  const [dx, dy] = [point[0] - gesture.start[0], point[1] - gesture.start[1]];
-  gesture.last = point;
-  const selected = selectedRegion(model);
-  if (gesture.kind === "move" && selected) selected.box = moved(gesture.box, dx, dy);
-  if (gesture.kind === "resize" && selected) selected.box = resized(gesture.box, gesture.edges, dx, dy, leastSides());
-  if (gesture.kind === "paint") {
-    paintStroke(surface, { ...gesture.stroke, points: [gesture.stroke.points.at(-1), point] }, "#e11d48");
-    gesture.stroke.points.push(point);
-  }
-  if (gesture.kind === "scribble") { gesture.points.push(point); showTrail(gesture.points); }
-  if (gesture.kind === "box") {
-    const [x0, y0, x1, y1] = normalised(...gesture.start, ...point);
-    showTrail([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]);
-  }
-  redraw();
-});
-
-function showTrail(points) {
-  trail.setAttribute("points", points.map((point) => point.join(",")).join(" "));
-}
-
-function finishGesture(event, cancelled) {
-  if (!gesture || !event.isPrimary) return;
-  const done = gesture;
-  gesture = null;
-  stage.classList.remove("gesture");
-  showTrail([]);
-  if (cancelled) {
-    Object.assign(model, JSON.parse(done.before));
-  } else if (done.kind === "box" || done.kind === "scribble") {
-    finishNewBox(done, event.pointerType === "mouse");
-  } else if (snapshot(model) !== done.before) {
-    remember(model, done.before);
-  }
-  refreshMask();
-  redraw();
-  emit();
-}
-
-function finishNewBox(done, focusLabel) {
-  const box = done.kind === "box" ? normalised(...done.start, ...done.last) : boundsOf(done.points);
-  const [leastX, leastY] = leastSides();
-  if (box[2] - box[0] < leastX || box[3] - box[1] < leastY) {
-    const isClick = box[2] - box[0] < leastX && box[3] - box[1] < leastY;
-    const hadSelection = model.selected !== null;
-    model.selected = isClick ? done.onId : model.selected;
-    if (!isClick || (done.onId === null && !hadSelection)) {
-      say("That was too small to be a box, so nothing was added. Drag at least 8 pixels in both directions.", true);
-    }
-    return;
-  }
-  if (isFull()) return;
-  remember(model);
-  const region = addRegion(model, box);
-  say(region.phrase ? "Box " + model.regions.length + " is " + region.phrase + "." : "Type what goes into box " + model.regions.length + ".");
-  redraw();
-  if (focusLabel && !region.phrase) one('.box[data-id="' + region.id + '"] input').focus({ preventScroll: true });
-}
-
-stage.addEventListener("pointerup", (event) => finishGesture(event, false));
-stage.addEventListener("pointercancel", (event) => finishGesture(event, true));
-
-// ---- keyboard and buttons --------------------------------------------------------------------------
-
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-stage.addEventListener("keydown", (event) => {
-  if (event.target !== stage) return;
-  const key = event.key.toLowerCase();
-  const control = event.ctrlKey || event.metaKey;
-  const selected = selectedRegion(model);
-  if (control && key === "z") { event.preventDefault(); event.shiftKey ? step(model.future, model.past) : step(model.past, model.future); }
-  else if (control && key === "y") { event.preventDefault(); step(model.future, model.past); }
-  else if (!selected) return;
-  else if (control && key === "d") { event.preventDefault(); actions.duplicate(selected.id); }
-  else if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); actions.remove(selected.id); }
-  else if (event.key === "Escape") actions.select(null);
-  else if (event.key === "Enter") { event.preventDefault(); one('.box[data-id="' + selected.id + '"] input').focus({ preventScroll: true }); }
-  else if (ARROWS[event.key]) {
-    event.preventDefault();
-    const [dx, dy] = ARROWS[event.key].map((direction) => direction * 0.01);
-    change(() => { selected.box = event.shiftKey ? resized(selected.box, "es", dx, dy, leastSides()) : moved(selected.box, dx, dy); });
-  }
-});
+const undo = () => step(model.past, model.future);
+const redo = () => step(model.future, model.past);
 
 const buttons = {
   add() {
     if (isFull()) return;
     const shift = (model.regions.length % 6) * 0.06;
     change(() => addRegion(model, [0.2 + shift, 0.2 + shift, 0.5 + shift, 0.5 + shift]));
-    say("Added a box. Arrow keys move it, Shift and arrow keys resize it.");
+    say(words("added"));
     stage.focus({ preventScroll: true });
   },
-  undo() { step(model.past, model.future); },
-  redo() { step(model.future, model.past); },
-  clear() { change(() => { model.regions = []; model.pending = []; model.strokes = []; model.selected = null; }); },
+  duplicate() { actions.duplicate(model.selected); stage.focus({ preventScroll: true }); },
+  remove() { actions.remove(model.selected); stage.focus({ preventScroll: true }); },
+  undo,
+  redo,
+  clear() { change(() => Object.assign(model, { regions: [], pending: [], strokes: [], selected: null })); },
   "clear-mask"() { change(() => { model.strokes = []; }); },
-  replace() { fileInput.click(); },
-  "remove-photo"() { forgetDrawing(); setPhoto(null, "", props.width, props.height); emit(); },
 };
 
 element.addEventListener("click", (event) => {
@@ -282,43 +229,18 @@ element.addEventListener("click", (event) => {
   else if (button.dataset.action) buttons[button.dataset.action]();
 });
 
-const instruction = one(".instruction");
-instruction.id = (props.name || "canvas") + "-grounding-instruction";
 let beforeTyping = null;
 instruction.addEventListener("focus", () => { beforeTyping = snapshot(model); });
 instruction.addEventListener("input", () => {
   readInstruction(model, instruction.value);
-  const waiting = model.pending.length;
-  say(waiting ? "Draw " + (waiting === 1 ? "a box" : waiting + " boxes") + " for: " + model.pending.join(", ") + "." : "");
+  const count = model.pending.length;
+  say(count ? words(count === 1 ? "draw_one" : "draw_many", { count, phrases: model.pending.join(", ") }) : "");
   redraw();
-  emit();
+  emitSoon();
 });
 instruction.addEventListener("blur", () => {
-  if (beforeTyping && beforeTyping !== snapshot(model)) remember(model, beforeTyping);
+  if (beforeTyping && !isUnchanged(model, beforeTyping)) remember(model, beforeTyping);
   beforeTyping = null;
   redraw();
+  emitNow();
 });
-
-// ---- values set from Python ------------------------------------------------------------------------
-
-function receive() {
-  const value = props.value || {};
-  forgetDrawing();
-  (value.regions || []).forEach((region, index) => {
-    const image = (value.pictures || [])[index] || null;
-    const visible = region.visible !== false;
-    Object.assign(addRegion(model, region.box, region.phrase), { visible, image, thumb: image && image.url });
-  });
-  model.selected = null;
-  model.pending = [...(value.pending || [])];
-  page.photoTurn++;
-  const file = takesPhoto ? value.photo : null;
-  setPhoto(file || null, file ? file.url : "", value.width || props.width, value.height || props.height);
-  say("");
-}
-
-element.querySelectorAll("[data-needs-photo]").forEach((node) => { node.hidden = !takesPhoto; });
-if (takesPhoto) listenForPhotos();
-watch("value", receive);
-receive();
-setMode("box");

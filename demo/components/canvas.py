@@ -7,18 +7,24 @@ is data of strangers: `read_drawing` checks every part of it.
 import base64
 import binascii
 import io
+import json
+import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from gradio.data_classes import FileData, GradioModel
-from gradio.processing_utils import save_pil_to_cache
+from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
 from demo.components import assets
 from demo.components.palette import TINTS
-from demo.components.pictures import read_reference
+from demo.components.pictures import read_reference, upright_size
+from demo.components.refusing import refusal
+from demo.texts.canvas import WORDS
 from gligen.layout import MAX_REGIONS, Layout, Region, check_box
 from gligen.pictures.images import MAX_PIXELS
 
@@ -26,8 +32,10 @@ MAX_PHRASE_LENGTH = 200  # characters
 MAX_MASK_CHARACTERS = 4_000_000  # of a base64 PNG; black and white, at most MAX_MASK_SIDE a side
 MAX_MASK_SIDE = 1024  # pixels
 MAX_FILE_BYTES = 20_000_000
+MAX_SHOWN_SIDE = 100_000  # pixels of what is drawn on; a photo of 40 megapixels may be a long strip
 
 _MASK_PREFIX = "data:image/png;base64,"
+_COLOUR = re.compile("#[0-9a-f]{6}")
 
 
 class CanvasData(GradioModel):
@@ -53,12 +61,36 @@ class Drawing:
     mask: Image.Image | None = None  # mode L, white is repainted, at most MAX_MASK_SIDE a side
     pending: tuple[str, ...] = ()  # phrases typed without a box
     hidden: tuple[int, ...] = ()  # numbers on the canvas, from 1, of boxes that are left out
+    hidden_regions: tuple[Region, ...] = ()  # those boxes, for setting the canvas
+    # Chosen colours (#rrggbb) of the regions of the layout, None for the usual one; or empty
+    colours: tuple[str | None, ...] = ()
+    size: tuple[int, int] | None = (
+        None  # width, height; gives the shape; None: as it is on the page
+    )
+
+    def __post_init__(self):
+        if self.colours and len(self.colours) != len(self.layout):
+            raise ValueError(
+                f"There are {len(self.colours)} colours for {len(self.layout)} regions; give one "
+                "for each region (None: the usual one), or none at all."
+            )
+        for number, colour in enumerate(self.colours, start=1):
+            if colour is not None:
+                _check_colour(colour, number)
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers that the regions of the layout have on the canvas."""
         total = len(self.layout) + len(self.hidden)
         return tuple(number for number in range(1, total + 1) if number not in self.hidden)
+
+    @property
+    def entries(self) -> list[tuple[Region, bool]]:
+        """Visible and hidden regions in the order of the canvas, with whether each is visible."""
+        by_number = {n: (region, True) for n, region in zip(self.numbers, self.layout, strict=True)}
+        for number, region in zip(self.hidden, self.hidden_regions, strict=False):
+            by_number[number] = region, False
+        return [by_number[number] for number in sorted(by_number)]
 
 
 def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
@@ -83,16 +115,21 @@ def read_drawing(data: CanvasData | dict[str, Any] | None) -> Drawing:
         _read_region(entry, picture, number)
         for number, (entry, picture) in enumerate(zip(entries, pictures, strict=False), start=1)
     ]
+    shown = [(region, colour) for region, colour, is_visible in regions if is_visible]
+    colours = tuple(colour for _, colour in shown)
     pending = [
         str(phrase)[:MAX_PHRASE_LENGTH] for phrase in _list(fields.get("pending"), "pending")
     ]
     photo = fields.get("photo")
     return Drawing(
-        layout=Layout(tuple(region for region, is_visible in regions if is_visible)),
+        layout=Layout(tuple(region for region, _ in shown)),
         photo=Path(photo["path"]) if photo else None,
         mask=_read_mask(fields.get("mask")),
         pending=tuple(pending[:MAX_REGIONS]),
-        hidden=tuple(n for n, (_, is_visible) in enumerate(regions, 1) if not is_visible),
+        hidden=tuple(n for n, (*_, is_visible) in enumerate(regions, 1) if not is_visible),
+        colours=colours if any(colours) else (),
+        size=_read_size(fields.get("width"), fields.get("height")),
+        hidden_regions=tuple(region for region, *_, is_visible in regions if not is_visible),
     )
 
 
@@ -104,7 +141,7 @@ def _list(value: Any, name: str) -> list[Any]:
     return list(value)
 
 
-def _read_region(entry: Any, picture: Any, number: int) -> tuple[Region, bool]:
+def _read_region(entry: Any, picture: Any, number: int) -> tuple[Region, str | None, bool]:
     if not isinstance(entry, dict):
         raise TypeError(f"Box {number} is {entry!r}; it must be an object with phrase and box.")
     phrase = entry.get("phrase", "")
@@ -117,8 +154,34 @@ def _read_region(entry: Any, picture: Any, number: int) -> tuple[Region, bool]:
         )
     box = check_box(entry.get("box"), f"Box {number} ({phrase!r})")
     is_visible = entry.get("visible", True) is not False
+    colour = entry.get("colour")
+    if colour is not None:
+        _check_colour(colour, number)
     image = read_reference(picture, f"box {number}") if is_visible else None
-    return Region(phrase, box, image), is_visible
+    return Region(phrase, box, image), colour, is_visible
+
+
+def _check_colour(colour: Any, number: int) -> None:
+    """Refuse a colour in another form than the page's colour fields use."""
+    if not isinstance(colour, str) or not _COLOUR.fullmatch(colour):
+        raise ValueError(
+            f"The colour of box {number} is {str(colour)[:40]!r}; it must be # and six digits "
+            "0-9a-f, such as #e63946."
+        )
+
+
+def _read_size(width: Any, height: Any) -> tuple[int, int] | None:
+    if width is None and height is None:
+        return None
+    for name, side in (("width", width), ("height", height)):
+        # For Python true is a number too; here it is not.
+        is_number = type(side) in (int, float) and math.isfinite(side)
+        if not is_number or not 1 <= side <= MAX_SHOWN_SIDE:
+            raise ValueError(
+                f"The {name} of the canvas is {str(side)[:40]}; it must be a number of pixels from "
+                f"1 to {MAX_SHOWN_SIDE}."
+            )
+    return round(width), round(height)
 
 
 def _read_mask(text: Any) -> Image.Image | None:
@@ -168,19 +231,28 @@ class Canvas(gr.HTML):
         takes_pictures: bool = False,
         **gradio_options: Any,
     ):
-        self._size = (width, height)
         gradio_options.setdefault("elem_id", f"{name}-canvas")
         super().__init__(
             value=value,
             html_template=assets.read("canvas.html"),
-            css_template=assets.read("canvas.css"),
+            # The style goes in by the script: that of a template is written anew with every value,
+            # and the browser then works out the style of the whole page.
+            css_template="",
+            styles=assets.read("canvas.css"),
             js_on_load=assets.read(
+                "canvas_words.js",
                 "canvas_model.js",
+                "canvas_snap.js",
                 "canvas_mask.js",
                 "canvas_view.js",
+                "canvas_list.js",
                 "files.js",
-                "canvas_photo.js",
                 "canvas.js",
+                "canvas_size.js",
+                "canvas_photo.js",
+                "canvas_pointer.js",
+                "canvas_keys.js",
+                "canvas_start.js",
             ),
             apply_default_css=False,
             name=name,
@@ -190,7 +262,10 @@ class Canvas(gr.HTML):
             takes_pictures=takes_pictures,
             max_file_bytes=MAX_FILE_BYTES,
             max_pixels=MAX_PIXELS,
+            max_regions=MAX_REGIONS,
+            max_phrase=MAX_PHRASE_LENGTH,
             tints=TINTS,
+            texts=WORDS,
             **gradio_options,
         )
 
@@ -199,23 +274,29 @@ class Canvas(gr.HTML):
         try:
             return read_drawing(payload)
         except (ValueError, TypeError) as error:
-            raise gr.Error(str(error), title="The drawing cannot be used") from None
+            raise refusal(error, title="The drawing cannot be used") from None
 
     def postprocess(self, value: Drawing | None) -> CanvasData | None:
         """Return the data that redraws the canvas; the page may read the copy of a photo."""
         if value is None:
             return None
-        (width, height), photo = self._size, None
+        (width, height), photo = value.size or (None, None), None
         if isinstance(value.photo, Image.Image):
             width, height = value.photo.size
             photo = self._stored(value.photo)
         elif value.photo is not None:
-            raise TypeError("A photo set from Python must be a picture, not a path.")
-        regions = [
-            {"phrase": region.phrase, "box": list(region.box), "visible": True}
-            for region in value.layout
+            # The file as it is: what is repainted in several rounds is never written anew.
+            width, height = upright_size(value.photo)
+            photo = FileData(path=save_file_to_cache(value.photo, self.GRADIO_CACHE))
+        regions: list[dict[str, Any]] = [
+            {"phrase": region.phrase, "box": list(region.box), "visible": is_visible}
+            for region, is_visible in value.entries
         ]
-        pictures = tuple(r.image and self._stored(r.image) for r in value.layout)
+        visible = [entry for entry in regions if entry["visible"]]
+        for entry, colour in zip(visible, value.colours, strict=False):
+            if colour is not None:
+                entry["colour"] = colour
+        pictures = tuple(region.image and self._stored(region.image) for region, _ in value.entries)
         return CanvasData(
             regions=regions,
             pictures=pictures,
@@ -224,6 +305,19 @@ class Canvas(gr.HTML):
             width=width,
             height=height,
         )
+
+    def follow_size(self, width: Component, height: Component) -> None:
+        """Give the drawing area the shape that two number fields say, without asking the server.
+
+        The boxes keep their fractions of the picture. A photo keeps its own shape.
+        """
+        tell = (
+            f"(...size) => document.getElementById({json.dumps(self.elem_id)})"
+            '.querySelector(".stage")'
+            '.dispatchEvent(new CustomEvent("picture-size", {detail: size, bubbles: true}))'
+        )
+        for side in (width, height):
+            side.change(None, inputs=[width, height], js=tell, queue=False)
 
     def _stored(self, picture: Image.Image) -> FileData:
         return FileData(path=save_pil_to_cache(picture, self.GRADIO_CACHE, format="png"))

@@ -1,6 +1,7 @@
 // The painted mask: strokes are kept as lines so that they can be undone, and drawn at photo aspect.
 
 const MASK_LONGEST_SIDE = 1024;
+const MASK_COLOUR = "#e11d48";
 
 function sizeMask(surface, width, height) {
   const scale = Math.min(1, MASK_LONGEST_SIDE / Math.max(width, height));
@@ -8,7 +9,7 @@ function sizeMask(surface, width, height) {
   surface.height = Math.max(1, Math.round(height * scale));
 }
 
-function paintStroke(surface, stroke, colour) {
+function paintStroke(surface, stroke, colour = MASK_COLOUR) {
   const context = surface.getContext("2d");
   const { width, height } = surface;
   context.globalCompositeOperation = stroke.erase ? "destination-out" : "source-over";
@@ -24,7 +25,7 @@ function paintStroke(surface, stroke, colour) {
   context.stroke();
 }
 
-function repaintMask(surface, strokes, colour = "#e11d48") {
+function repaintMask(surface, strokes, colour = MASK_COLOUR) {
   surface.getContext("2d").clearRect(0, 0, surface.width, surface.height);
   strokes.forEach((stroke) => paintStroke(surface, stroke, colour));
 }

@@ -1,36 +1,35 @@
-// The photo to repaint: choosing, dropping or pasting one, and showing it under the boxes.
+// Pictures under the boxes: the photo to repaint, which is part of the drawing, or a background
+// picture that is only to draw over and never leaves the page.
+
+const fileInput = one(".drop input");
+const drop = one(".drop");
+const backdrop = one(".backdrop");
+const backdropChoice = one(".backdrop-choice input");
 
 function forgetDrawing() {
-  Object.assign(model, createModel());
-  refreshMask();
+  Object.assign(model, { ...createModel(), nextId: model.nextId });
 }
 
 function setPhoto(file, address, width, height) {
   page.photo = file;
   page.width = width;
   page.height = height;
-  if (photo.src.startsWith("blob:") && photo.src !== address) URL.revokeObjectURL(photo.src);
-  if (address) photo.src = address;
-  else photo.removeAttribute("src");
-  showPhoto(Boolean(address));
-}
-
-function showPhoto(isShown) {
-  photo.hidden = !isShown;
-  surface.hidden = !isShown;
-  stage.classList.toggle("has-photo", isShown);
-  one(".drop").hidden = !takesPhoto || isShown;
-  one(".photo-tools").hidden = !takesPhoto || !isShown;
+  showImage(photo, address);
+  surface.hidden = !address;
+  stage.classList.toggle("has-photo", Boolean(address));
+  drop.hidden = !takesPhoto || Boolean(address);
+  one(".photo-tools").hidden = !takesPhoto || !address;
   fitStage();
   sizeMask(surface, page.width, page.height);
   refreshMask();
   redraw();
 }
 
-// A tall photo is shown no higher than 75 % of the window; its aspect is kept.
-function fitStage() {
-  stage.style.aspectRatio = page.width + " / " + page.height;
-  stage.style.maxWidth = page.height > page.width ? "calc(75vh * " + page.width / page.height + ")" : "";
+function showImage(image, address) {
+  if (image.src.startsWith("blob:") && image.src !== address) URL.revokeObjectURL(image.src);
+  if (address) image.src = address;
+  else image.removeAttribute("src");
+  image.hidden = !address;
 }
 
 async function takePhoto(file) {
@@ -38,26 +37,61 @@ async function takePhoto(file) {
   const turn = ++page.photoTurn;
   const picture = await readPicture(file, say);
   if (!picture) return;
-  say("Uploading the photo...");
+  say(words("uploading_photo"));
   const stored = await storePicture(file, say);
   if (!stored || turn !== page.photoTurn) return;
-  forgetDrawing();
+  // Boxes that came without their photo (from a file, a link or the last visit) wait for it.
+  if (page.photo) forgetDrawing();
   setPhoto(stored, picture.address, picture.width, picture.height);
   emit();
-  say("Photo of " + picture.width + " x " + picture.height + " pixels. Draw a box or paint a mask where it may change.");
+  say(words("has_photo", picture));
 }
 
-function listenForPhotos() {
-  fileInput.addEventListener("change", () => { takePhoto(fileInput.files[0]); fileInput.value = ""; });
-  stage.addEventListener("dragover", (event) => { event.preventDefault(); stage.classList.add("dropping"); });
-  stage.addEventListener("dragleave", () => stage.classList.remove("dropping"));
-  stage.addEventListener("drop", (event) => {
-    event.preventDefault();
-    stage.classList.remove("dropping");
-    takePhoto(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files || [])].find((entry) => entry.type.startsWith("image/"));
-    if (file && element.isConnected && element.offsetParent) takePhoto(file);
-  });
+async function takeBackdrop(file) {
+  const picture = file && await readPicture(file, say);
+  if (picture) showBackdrop(picture.address);
 }
+
+function showBackdrop(address) {
+  showImage(backdrop, address);
+  stage.classList.toggle("has-backdrop", Boolean(address));
+  one('[data-action="no-backdrop"]').hidden = one(".backdrop-note").hidden = !address;
+}
+
+Object.assign(buttons, {
+  replace() { fileInput.click(); },
+  "remove-photo"() { forgetDrawing(); setPhoto(null, "", props.width, props.height); emit(); },
+  "no-backdrop"() { showBackdrop(""); backdropChoice.focus(); },
+});
+
+function listenForChoice(input, take) {
+  input.addEventListener("change", () => { take(input.files[0]); input.value = ""; });
+}
+
+// A pasted picture goes where the focus is: to the box of a row or the selected one, else under the boxes.
+function pasteTarget() {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const row = focused && focused.closest(".row");
+  const onStage = focused === stage && selectedRegion(model);
+  if (props.takes_pictures && row) return (file) => actions.choosePicture(Number(row.dataset.id), file);
+  if (props.takes_pictures && onStage) return (file) => actions.choosePicture(onStage.id, file);
+  if (takesPhoto) return takePhoto;
+  return focused ? takeBackdrop : null;
+}
+
+function listenForPaste() {
+  const paste = (event) => {
+    if (!element.isConnected) { document.removeEventListener("paste", paste); return; }
+    const file = [...(event.clipboardData?.files || [])].find((entry) => entry.type.startsWith("image/"));
+    const take = file && !event.defaultPrevented && element.offsetParent ? pasteTarget() : null;
+    if (!take) return;
+    event.preventDefault();
+    take(file);
+  };
+  document.addEventListener("paste", paste);
+}
+
+listenForChoice(fileInput, takePhoto);
+listenForChoice(backdropChoice, takeBackdrop);
+listenForDrops(stage, takesPhoto ? takePhoto : takeBackdrop);
+listenForPaste();

@@ -1,13 +1,10 @@
-// Turns the model into elements. Text goes in through value and textContent only, never as markup.
+// Turns the regions into elements on the drawing area and keeps those and the list in step with them.
+// Text goes in through value and textContent only, never as markup. Elements are kept by region id,
+// so that a redraw never takes the focus from a label, and only what changed is written.
 
 const HANDLES = [["nw", 0, 0], ["n", 50, 0], ["ne", 100, 0], ["e", 100, 50], ["se", 100, 100], ["s", 50, 100], ["sw", 0, 100], ["w", 0, 50]];
 
-function make(name, className, attributes = {}) {
-  const node = document.createElement(name);
-  node.className = className;
-  Object.entries(attributes).forEach(([key, value]) => node.setAttribute(key, value));
-  return node;
-}
+const tintOf = (region, index) => region.colour || props.tints[index % props.tints.length];
 
 function setValue(input, text) {
   if (document.activeElement !== input && input.value !== text) input.value = text;
@@ -17,7 +14,8 @@ function makeBox(region, actions) {
   const box = make("div", "box", { "data-id": region.id });
   const tag = make("div", "tag");
   const number = make("span", "number");
-  const label = make("input", "", { type: "text", placeholder: "name it", maxlength: 200, autocomplete: "off" });
+  // The row in the list has the same label; one of them is enough for the Tab key.
+  const label = make("input", "", { type: "text", placeholder: words("tag_placeholder"), maxlength: props.max_phrase, autocomplete: "off", tabindex: -1 });
   actions.bindLabel(label, region.id);
   tag.append(number, label);
   const thumb = make("img", "thumb", { alt: "", draggable: "false" });
@@ -30,94 +28,41 @@ function makeBox(region, actions) {
   return { box, number, label, thumb };
 }
 
-function makeRow(region, actions) {
-  const row = make("li", "row", { "data-id": region.id });
-  const chip = make("span", "chip");
-  const label = make("input", "", { type: "text", placeholder: "what goes here", maxlength: 200, autocomplete: "off" });
-  actions.bindLabel(label, region.id);
-  const tools = make("div", "row-tools");
-  const button = (name, title, run) => {
-    const node = make("button", "", { type: "button", title });
-    node.textContent = name;
-    node.addEventListener("click", run);
-    tools.append(node);
-    return node;
-  };
-  const eye = button("Hide", "Leave this box out of the picture", () => actions.toggle(region.id));
-  const copy = button("Copy", "Duplicate this box", () => actions.duplicate(region.id));
-  const up = button("Up", "Move this box up in the list", () => actions.raise(region.id));
-  const bin = button("Delete", "Delete this box", () => actions.remove(region.id));
-  row.append(chip, label, tools);
-  const picture = props.takes_pictures ? makePicture(region, actions) : null;
-  if (picture) {
-    tools.before(picture.thumb);
-    tools.append(picture.choose, picture.remove);
-  }
-  row.addEventListener("pointerdown", () => actions.select(region.id));
-  return { row, chip, label, eye, copy, up, bin, picture };
-}
-
-// The reference picture of a row: a button that opens the file dialog, a thumbnail, and a way to take it away.
-function makePicture(region, actions) {
-  const thumb = make("img", "thumb", { alt: "" });
-  const choose = make("label", "choose", { title: "Show by a picture what goes into this box" });
-  const words = make("span", "");
-  const input = make("input", "", { type: "file", accept: "image/png,image/jpeg,image/webp" });
-  input.addEventListener("change", () => { actions.choosePicture(region.id, input.files[0]); input.value = ""; });
-  choose.append(words, input);
-  const remove = make("button", "", { type: "button", title: "Take the picture away" });
-  remove.textContent = "No picture";
-  remove.addEventListener("click", () => actions.removePicture(region.id));
-  return { thumb, choose, words, input, remove };
-}
-
 function placeThumb(thumb, region) {
   thumb.hidden = !region.thumb;
   if (region.thumb && thumb.getAttribute("src") !== region.thumb) thumb.src = region.thumb;
 }
 
-function placePicture(picture, region, number) {
-  placeThumb(picture.thumb, region);
-  picture.thumb.alt = "Picture of box " + number;
-  picture.remove.hidden = !region.image;
-  picture.words.textContent = region.image ? "Other picture" : "Picture";
-  picture.input.setAttribute("aria-label", "Picture for box " + number);
-  picture.remove.setAttribute("aria-label", "Take the picture of box " + number + " away");
+// All that a drag changes.
+function placeSides(box, sides) {
+  const [x0, y0, x1, y1] = sides.map((value) => value * 100);
+  box.style.left = x0 + "%";
+  box.style.top = y0 + "%";
+  box.style.width = x1 - x0 + "%";
+  box.style.height = y1 - y0 + "%";
 }
 
 function placeBox(view, region, index, isSelected) {
-  const [x0, y0, x1, y1] = region.box.map((value) => value * 100);
-  view.box.style.cssText = "left:" + x0 + "%;top:" + y0 + "%;width:" + (x1 - x0) + "%;height:" + (y1 - y0) + "%;--tint:" + tintOf(index);
+  const tint = tintOf(region, index);
+  placeSides(view.box, region.box);
+  view.box.style.setProperty("--tint", tint);
+  view.box.style.setProperty("--on-tint", inkOn(tint));
   view.box.classList.toggle("selected", isSelected);
   view.box.classList.toggle("off", !region.visible);
-  view.number.textContent = index + 1;
   placeThumb(view.thumb, region);
-  view.label.setAttribute("aria-label", "Name of box " + (index + 1) + " on the canvas");
+  view.number.textContent = index + 1;
+  view.label.setAttribute("aria-label", words("tag_name", { number: index + 1 }));
   setValue(view.label, region.phrase);
   view.label.style.width = clamp(view.label.value.length + 2, 8, 24) + "ch";
 }
 
-function placeRow(view, region, index, isSelected) {
-  view.row.style.setProperty("--tint", tintOf(index));
-  view.row.classList.toggle("selected", isSelected);
-  view.row.classList.toggle("off", !region.visible);
-  view.chip.textContent = index + 1;
-  view.label.setAttribute("aria-label", "Name of box " + (index + 1));
-  view.eye.textContent = region.visible ? "Hide" : "Show";
-  view.eye.setAttribute("aria-pressed", String(!region.visible));
-  view.eye.setAttribute("aria-label", (region.visible ? "Hide box " : "Show box ") + (index + 1));
-  view.copy.setAttribute("aria-label", "Duplicate box " + (index + 1));
-  view.up.setAttribute("aria-label", "Move box " + (index + 1) + " up");
-  view.up.disabled = index === 0;
-  view.bin.setAttribute("aria-label", "Delete box " + (index + 1));
-  if (view.picture) placePicture(view.picture, region, index + 1);
-  setValue(view.label, region.phrase);
-}
-
-// Elements are kept by region id, so that a redraw never takes the focus from a label.
 function createView(parts, actions) {
   const known = new Map();
-  return function draw(model) {
+  const inOrder = (parent, child, index) => {
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] || null);
+  };
+
+  function draw(model) {
     const alive = new Set(model.regions.map((region) => region.id));
     for (const [id, views] of known) {
       if (alive.has(id)) continue;
@@ -126,18 +71,31 @@ function createView(parts, actions) {
       views.inList.row.remove();
     }
     model.regions.forEach((region, index) => {
-      if (!known.has(region.id)) {
-        known.set(region.id, { onCanvas: makeBox(region, actions), inList: makeRow(region, actions) });
+      if (!known.has(region.id)) known.set(region.id, { onCanvas: makeBox(region, actions), inList: makeRow(region, actions), drawn: "" });
+      const views = known.get(region.id);
+      const isSelected = region.id === model.selected;
+      // An input that has the focus keeps what is typed, so what is not drawn then is drawn when it is left.
+      const state = [index, model.regions.length, isSelected, region.visible, region.colour, region.thumb, region.phrase, ...region.box].join("\n");
+      if (views.drawn !== state || views.inList.row.contains(document.activeElement) || views.onCanvas.box.contains(document.activeElement)) {
+        placeBox(views.onCanvas, region, index, isSelected);
+        placeRow(views.inList, region, index, isSelected, model.regions.length);
+        views.drawn = state;
       }
-      const { onCanvas, inList } = known.get(region.id);
-      placeBox(onCanvas, region, index, region.id === model.selected);
-      placeRow(inList, region, index, region.id === model.selected);
-      if (parts.boxes.children[index] !== onCanvas.box) parts.boxes.insertBefore(onCanvas.box, parts.boxes.children[index] || null);
-      if (parts.list.children[index] !== inList.row) parts.list.insertBefore(inList.row, parts.list.children[index] || null);
+      inOrder(parts.boxes, views.onCanvas.box, index);
+      inOrder(parts.list, views.inList.row, index);
     });
     setValue(parts.instruction, writeInstruction(model));
     const count = model.regions.length;
-    const waiting = model.pending.length ? ", next: " + model.pending[0] : "";
-    parts.count.textContent = (count ? count + (count === 1 ? " box" : " boxes") : "No boxes yet") + waiting;
-  };
+    const counted = count === 0 ? words("no_boxes") : count === 1 ? words("one_box") : words("many_boxes", { count });
+    parts.count.textContent = model.pending.length ? words("next_phrase", { count: counted, phrase: model.pending[0] }) : counted;
+  }
+
+  // During a drag only the sides of one box change.
+  function drawSides(region) {
+    const views = known.get(region.id);
+    placeSides(views.onCanvas.box, region.box);
+    views.drawn = "";
+  }
+
+  return { draw, drawSides, of: (id) => known.get(id) };
 }

@@ -1,8 +1,7 @@
-"""Shows a map as the model reads it, with the classes of a semantic one."""
+"""Shows a map as the model reads it."""
 
 import base64
 import io
-from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -11,13 +10,13 @@ from PIL import Image
 
 from demo.components import assets
 from demo.maps import MapView
+from demo.texts import maps as texts
 
 
 class MapViewData(GradioModel):
     """A `MapView` on its way to the page; the picture is a data address."""
 
     image: str | None = None
-    legend: tuple[dict[str, Any], ...] = ()
     message: str = ""
     is_bad: bool = False
 
@@ -27,13 +26,14 @@ class MapPreview(gr.HTML):
 
     data_model = MapViewData
 
-    def __init__(self, value: MapView, **gradio_options: Any):
+    def __init__(self, value: MapView | None = None, **gradio_options: Any):
         super().__init__(
             value=value,
             html_template=assets.read("mapview.html"),
             css_template=assets.read("mapview.css"),
-            js_on_load=assets.read("mapview.js"),
+            js_on_load=assets.read("words.js", "mapview.js"),
             apply_default_css=False,
+            texts=texts.PREVIEW,
             **gradio_options,
         )
 
@@ -45,7 +45,6 @@ class MapPreview(gr.HTML):
         view = value or MapView()
         return MapViewData(
             image=_data_address(view.image) if view.image else None,
-            legend=tuple(asdict(entry) for entry in view.legend),
             message=view.message,
             is_bad=view.is_bad,
         )
@@ -56,11 +55,11 @@ class MapPreview(gr.HTML):
 
     def example_payload(self) -> dict[str, Any]:
         """Return a value as the page would hold it."""
-        return {"message": "Grey: near is white, far is black."}
+        return {"message": texts.HINTS["depth"]}
 
     def example_value(self) -> MapView:
         """Return a value as a Python caller would set it."""
-        return MapView(message="Grey: near is white, far is black.")
+        return MapView(message=texts.HINTS["depth"])
 
 
 def _data_address(image: Image.Image) -> str:

@@ -14,6 +14,8 @@ from gligen.pictures.images import open_picture
 MAX_REFERENCE_SIDE = 1024  # pixels; the model looks at 224, and thirty pictures have to be held
 MAX_ADDRESS_CHARACTERS = 27_000_000  # of a data address: 20 MB in base64
 
+_ORIENTATION = 0x0112  # EXIF
+
 # What Gradio marks the files with that it has checked to lie among the uploads.
 _FILE_MARK = {"_type": "gradio.FileData"}
 
@@ -51,6 +53,20 @@ def open_reference(source: str | Path | io.BytesIO, owner: str) -> Image.Image:
         raise ValueError(f"The picture of {owner} cannot be used: {error}") from None
     picture.thumbnail((MAX_REFERENCE_SIDE, MAX_REFERENCE_SIDE), Image.Resampling.LANCZOS)
     return picture
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture file as it is shown, without decoding it.
+
+    Raises:
+        ValueError: it cannot be read as a picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            is_on_its_side = picture.getexif().get(_ORIENTATION, 1) >= 5
+            return picture.size[::-1] if is_on_its_side else picture.size
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"The photo cannot be read ({error}); choose it again.") from None
 
 
 def _decoded(address: str, owner: str) -> io.BytesIO:

@@ -16,7 +16,7 @@ const find = (id) => model.persons[indexOf(id)];
 
 const actions = {
   select(id) { choose(id, null); },
-  remove(id) { change(() => removePerson(model, id)); say("Deleted. Undo brings the person back."); },
+  remove(id) { change(() => removePerson(model, id)); say(words("deleted")); },
   copy(id) {
     if (isFull()) return;
     change(() => addPerson(model, movedBy(find(id).joints, 0.06, 0.02)));
@@ -48,7 +48,7 @@ function say(text, isWarning = false) {
 
 function isFull() {
   if (model.persons.length < props.max_persons) return false;
-  say("There are already " + props.max_persons + " people, as many as the model has slots for. Delete one first.", true);
+  say(words("full", { most: props.max_persons }), true);
   return true;
 }
 
@@ -66,8 +66,8 @@ function change(edit) {
   emit();
 }
 
-function step(from, to) {
-  if (!travel(model, from, to)) return;
+function step(travelled) {
+  if (!travelled) return;
   redraw();
   emit();
 }
@@ -77,9 +77,10 @@ function choose(id, joint) {
   model.joint = joint;
   redraw();
   if (id === null) return;
-  const person = "Person " + (indexOf(id) + 1);
-  if (joint === null) say(person + ". Drag it to move it, its corners to scale it, a joint to bend it.");
-  else say(person + ", " + props.joints[joint] + (find(id).joints[joint].seen ? "." : " (hidden).") + " Double-click or hold it to hide or show it.");
+  const number = indexOf(id) + 1;
+  if (joint === null) { say(words("chosenPerson", { number })); return; }
+  const isSeen = find(id).joints[joint].seen;
+  say(words(isSeen ? "chosenJoint" : "chosenHiddenJoint", { number, joint: props.joints[joint] }));
 }
 
 function scale(id, factor) {
@@ -90,12 +91,12 @@ function scale(id, factor) {
 function setSeen(person, index, isSeen) {
   if (!person || person.joints[index].seen === isSeen) return;
   if (!isSeen && person.joints.filter((joint) => joint.seen).length === 1) {
-    say("This is the last joint that is seen; delete the person instead.", true);
+    say(words("lastJoint"), true);
     return;
   }
   model.joint = index;
   change(() => { person.joints = person.joints.map((joint, at) => at === index ? { ...joint, seen: isSeen } : joint); });
-  say("The " + props.joints[index] + " is " + (isSeen ? "shown." : "hidden: the model decides where it is."));
+  say(words(isSeen ? "jointShown" : "jointHidden", { joint: props.joints[index] }));
 }
 
 // ---- values set from Python ------------------------------------------------------------------------

@@ -11,8 +11,15 @@ import gradio as gr
 from gradio.data_classes import GradioModel
 
 from demo.components import assets
+from demo.components.refusing import refusal
+from demo.texts import keypoints as texts
 from gligen.person import BONES, JOINTS, MAX_PERSONS, Person
 from gligen.pictures.poses import poses_from
+
+SCRIPTS = (
+    *("words.js", "undo.js", "pose_model.js", "pose_file.js"),
+    *("pose_view.js", "pose.js", "pose_pointer.js", "pose_keys.js"),
+)
 
 # The left side of a person who stands and looks at us, one high; x is measured from the middle.
 _LEFT = {
@@ -76,10 +83,8 @@ class PoseCanvas(gr.HTML):
         super().__init__(
             value=None,
             html_template=assets.read("pose.html"),
-            css_template=assets.read("pose.css"),
-            js_on_load=assets.read(
-                "pose_model.js", "pose_view.js", "pose.js", "pose_pointer.js", "pose_keys.js"
-            ),
+            css_template=assets.read("editor.css", "pose.css"),
+            js_on_load=assets.read(*SCRIPTS),
             apply_default_css=False,
             elem_id=f"{name}-canvas",
             width=width,
@@ -88,6 +93,7 @@ class PoseCanvas(gr.HTML):
             bones=BONES,
             figure=standing_figure(),
             max_persons=MAX_PERSONS,
+            texts=texts.EDITOR,
             **gradio_options,
         )
 
@@ -96,7 +102,7 @@ class PoseCanvas(gr.HTML):
         try:
             return read_people(None if payload is None else payload.persons)
         except (ValueError, TypeError) as error:
-            raise gr.Error(str(error), title="The people cannot be used") from None
+            raise refusal(error, title=texts.TITLE_OF_FAULT) from None
 
     def postprocess(self, value: Sequence[Person] | None) -> PoseData:
         """Return the data that redraws the canvas."""

@@ -43,7 +43,7 @@ stage.addEventListener("keydown", (event) => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const person = selectedPerson(model);
   const run = control
-    ? { z: () => event.shiftKey ? step(model.future, model.past) : step(model.past, model.future), y: () => step(model.future, model.past), d: person && (() => actions.copy(person.id)) }[key]
+    ? { z: () => step(event.shiftKey ? redo(model) : undo(model)), y: () => step(redo(model)), d: person && (() => actions.copy(person.id)) }[key]
     : { n: () => nextPerson(1), p: () => nextPerson(-1) }[key] || (person && ARROWS[key] && (() => nudge(person, key, event.shiftKey))) || (person && keys[key] && (() => keys[key](person)));
   if (!run) return;
   event.preventDefault();
@@ -59,9 +59,14 @@ const buttons = {
     choose(model.selected, null);
     stage.focus({ preventScroll: true });
   },
-  undo() { step(model.past, model.future); },
-  redo() { step(model.future, model.past); },
+  undo() { step(undo(model)); },
+  redo() { step(redo(model)); },
   clear() { if (model.persons.length) change(() => { model.persons = []; model.selected = model.joint = null; }); },
+  save() {
+    if (!model.persons.length) { say(words("nothingToSave"), true); return; }
+    download(JSON.stringify(asCoco(model.persons, props.width, props.height), null, 1));
+    say(words("saved", { count: countOf(model.persons.length) }));
+  },
 };
 
 element.addEventListener("click", (event) => {

@@ -11,19 +11,9 @@ function snapshot(model) {
   return JSON.stringify({ persons: model.persons });
 }
 
-// Call before a change; `before` is given where the change has already happened (a finished drag).
-function remember(model, before) {
-  model.past.push(before || snapshot(model));
-  if (model.past.length > 100) model.past.shift();
-  model.future = [];
-}
-
-function travel(model, from, to) {
-  if (!from.length) return false;
-  to.push(snapshot(model));
-  Object.assign(model, JSON.parse(from.pop()));
+// After undo or redo a person may be gone that was selected.
+function settle(model) {
   if (!model.persons.some((person) => person.id === model.selected)) model.selected = model.joint = null;
-  return true;
 }
 
 function selectedPerson(model) {

@@ -1,6 +1,7 @@
 // Mouse and touch on the canvas for people: what is hit, and what a drag does to it.
 
 const HOLD_MS = 550; // a press as long as this hides or shows a joint
+const TOUCH_REACH = 22; // pixels from the middle: what a finger aims at is 44 pixels wide
 let holding = 0;
 
 function pointOf(event) {
@@ -54,9 +55,9 @@ function gestureFor(event) {
   const start = pointOf(event);
   const isTouch = event.pointerType !== "mouse";
   const base = { start, last: start, before: snapshot(model), moved: false };
-  const joint = jointAt(start, isTouch ? 20 : 11);
+  const joint = jointAt(start, isTouch ? TOUCH_REACH : 11);
   if (joint) return { ...base, kind: "joint", person: joint.person, index: joint.index };
-  const corner = cornerAt(start, isTouch ? 24 : 12);
+  const corner = cornerAt(start, isTouch ? TOUCH_REACH + 2 : 12);
   if (corner) return { ...base, kind: "scale", person: corner.person, fixed: corner.fixed, joints: corner.person.joints };
   const person = personAt(start);
   if (person) return { ...base, kind: "move", person, joints: person.joints };
@@ -128,7 +129,7 @@ function finishNew(done) {
   const area = areaOf(done);
   if (Math.max(area[2] - area[0], area[3] - area[1]) < LEAST) {
     choose(null, null);
-    say(model.persons.length ? "" : "Drag over the place for a person, or press Add person.");
+    say(model.persons.length ? "" : words("dragOrAdd"));
     return;
   }
   if (isFull()) return;

@@ -1,6 +1,9 @@
 // Turns the people into elements. Text goes in through textContent only, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
+const ROW_ACTIONS = ["copy", "mirror", "shrink", "grow", "remove"];
+
+const countOf = (count) => words(count === 0 ? "nobody" : count === 1 ? "onePerson" : "manyPeople", { count });
 
 function make(name, className, attributes = {}) {
   const node = document.createElement(name);
@@ -84,9 +87,9 @@ function makeRow(person, actions) {
   const count = make("span", "count-seen");
   const tools = make("div", "row-tools");
   const buttons = {};
-  for (const [key, text] of [["copy", "Copy"], ["mirror", "Mirror"], ["shrink", "Smaller"], ["grow", "Larger"], ["remove", "Delete"]]) {
+  for (const key of ROW_ACTIONS) {
     buttons[key] = make("button", "", { type: "button" });
-    buttons[key].textContent = text;
+    buttons[key].textContent = words(key);
     buttons[key].addEventListener("click", () => actions[key](person.id));
     tools.append(buttons[key]);
   }
@@ -99,12 +102,10 @@ function placeRow(view, person, index, model) {
   const seen = person.joints.filter((joint) => joint.seen).length;
   const isSelected = person.id === model.selected;
   view.row.classList.toggle("selected", isSelected);
-  view.name.textContent = "Person " + (index + 1);
+  view.name.textContent = words("person", { number: index + 1 });
   view.name.setAttribute("aria-pressed", String(isSelected));
-  view.count.textContent = seen + " of " + person.joints.length + " joints";
-  for (const [key, verb] of [["copy", "Copy"], ["mirror", "Mirror"], ["shrink", "Make smaller:"], ["grow", "Make larger:"], ["remove", "Delete"]]) {
-    view.buttons[key].setAttribute("aria-label", verb + " person " + (index + 1));
-  }
+  view.count.textContent = words("jointsSeen", { seen, all: person.joints.length });
+  for (const key of ROW_ACTIONS) view.buttons[key].setAttribute("aria-label", words(key + "Label", { number: index + 1 }));
 }
 
 // One checkbox for each joint of the selected person; unticked joints are not shown to the model.
@@ -146,6 +147,6 @@ function createView(parts, actions) {
       label.classList.toggle("selected", Boolean(person) && index === model.joint);
     });
     const total = model.persons.length;
-    parts.count.textContent = total ? total + (total === 1 ? " person" : " people") : "Nobody yet";
+    parts.count.textContent = countOf(total);
   };
 }

@@ -1,73 +1,88 @@
-// Shows finished pictures with their boxes over them. Text goes in through textContent only.
+// Shows finished pictures: boxes over them on demand, enlarging, going on with one, downloads.
+
 const sheet = element.querySelector(".sheet");
+const lead = element.querySelector(".lead");
 const head = element.querySelector(".head");
 const facts = element.querySelector(".facts");
 const toggle = element.querySelector(".toggle");
+const sheetLink = element.querySelector(".sheet-link");
 
-function node(name, className, text) {
-  const made = document.createElement(name);
-  made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+function buttonOf(text, name, act) {
+  const button = node("button", "", text);
+  button.type = "button";
+  button.setAttribute("aria-label", name);
+  button.addEventListener("click", act);
+  return button;
 }
 
-function frameOf(region) {
-  const [x0, y0, x1, y1] = region.box.map((value) => value * 100);
-  const frame = node("div", "frame");
-  frame.style.cssText = "left:" + x0 + "%;top:" + y0 + "%;width:" + (x1 - x0) + "%;height:" + (y1 - y0) + "%";
-  frame.style.setProperty("--tint", props.tints[(region.number - 1) % props.tints.length]);
-  frame.append(node("span", "", (region.number + " " + region.phrase).trim()));
-  return frame;
+function toolsOf(picture, index, value) {
+  const { caption } = picture;
+  const tools = node("div", "tools");
+  tools.append(buttonOf(texts.enlarge, fill(texts.enlarge_named, { caption }), () => openLightbox(picture, value)));
+  if (props.can_reuse) {
+    const reuse = buttonOf(texts.reuse, fill(texts.reuse_named, { caption }), () => trigger("select", { index }));
+    reuse.title = texts.reuse_hint;
+    tools.append(reuse);
+  }
+  tools.append(saveLink(picture, props.compact ? texts.download_short : texts.download));
+  return tools;
 }
 
-// The bones of people as lines; a joint that is not seen has none.
-function skeletonOf(persons) {
-  const space = "http://www.w3.org/2000/svg";
-  const drawing = document.createElementNS(space, "svg");
-  drawing.setAttribute("class", "frame skeleton");
-  drawing.setAttribute("viewBox", "0 0 1 1");
-  drawing.setAttribute("preserveAspectRatio", "none");
-  persons.forEach((joints, index) => props.bones.forEach(([from, to]) => {
-    if (!joints[from] || !joints[to]) return;
-    const line = document.createElementNS(space, "line");
-    [["x1", joints[from][0]], ["y1", joints[from][1]], ["x2", joints[to][0]], ["y2", joints[to][1]]].forEach(([key, value]) => line.setAttribute(key, value));
-    line.style.stroke = props.tints[index % props.tints.length];
-    drawing.append(line);
-  }));
-  return drawing;
-}
-
-function figureOf(picture, regions, persons) {
+function figureOf(picture, index, value) {
   const figure = node("figure", "");
-  const holder = node("div", "picture");
-  const image = node("img", "");
-  image.src = picture.shown.url;
-  image.alt = picture.caption;
-  holder.append(image, ...regions.map(frameOf));
-  if (persons.length) holder.append(skeletonOf(persons));
-  const link = node("a", "", "Download PNG");
-  link.href = picture.file.url;
-  link.download = picture.file.orig_name;
-  const caption = node("figcaption", "");
-  caption.append(node("span", "", picture.caption), link);
-  figure.append(holder, caption);
+  const holder = holderOf(picture, value);
+  const line = node("figcaption", "");
+  line.append(node("span", "", picture.caption));
+  if (picture.shown) {
+    line.append(toolsOf(picture, index, value));
+    if (!value.before) {
+      holder.classList.add("opens");
+      holder.addEventListener("click", () => openLightbox(picture, value));
+    }
+  }
+  figure.append(holder, line);
   return figure;
 }
 
-function show() {
-  const value = props.value || {};
-  const pictures = value.pictures || [];
-  sheet.replaceChildren(...pictures.map((picture) => figureOf(picture, value.regions || [], value.persons || [])));
-  sheet.classList.toggle("empty", !pictures.length);
-  if (!pictures.length) sheet.append(node("p", "", value.placeholder || props.placeholder));
-  head.hidden = !pictures.length;
+function showHead(value) {
   const [regions, persons] = [value.regions || [], value.persons || []];
+  const isMade = value.pictures.some((picture) => picture.shown);
+  head.hidden = !isMade;
   head.querySelector("label").hidden = !regions.length && !persons.length;
-  head.querySelector(".what").textContent = persons.length ? "Show the people's joints" : "Show the boxes";
+  head.querySelector(".what").textContent = persons.length ? texts.joints : texts.boxes;
   head.querySelector(".note").textContent = value.note || "";
+}
+
+// The one picture of all is saved as it is seen: with boxes or without.
+function showSheetLink() {
+  const files = (props.value || {}).sheets || [];
+  sheetLink.hidden = !files.length;
+  if (!files.length) return;
+  const file = files[toggle.checked ? 1 : 0];
+  sheetLink.textContent = texts.sheet;
+  sheetLink.href = file.url;
+  sheetLink.download = file.orig_name;
+}
+
+function show() {
+  const value = { pictures: [], ...(props.value || {}) };
+  if (lightbox.open) lightbox.close();
+  sheet.replaceChildren(...value.pictures.map((picture, index) => figureOf(picture, index, value)));
+  sheet.classList.toggle("empty", !value.pictures.length);
+  sheet.classList.toggle("in-rows", value.columns > 0);
+  sheet.style.setProperty("--columns", value.columns || 1);
+  sheet.style.setProperty("--few", Math.min(value.columns || 1, 3));
+  if (!value.pictures.length) sheet.append(node("p", "", props.placeholder));
+  lead.textContent = value.lead || "";
+  lead.hidden = !value.lead;
+  showHead(value);
+  showSheetLink();
   facts.replaceChildren(...(value.facts || []).map((line) => node("p", "", line)));
 }
 
-toggle.addEventListener("change", () => sheet.classList.toggle("plain", !toggle.checked));
+toggle.checked = Boolean(props.shows_boxes);
+sheet.classList.toggle("plain", !toggle.checked);
+sheet.classList.toggle("compact", Boolean(props.compact));
+toggle.addEventListener("change", () => { sheet.classList.toggle("plain", !toggle.checked); showSheetLink(); });
 watch("value", show);
 show();

@@ -7,7 +7,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from demo.handlers import MAX_PAGE_IMAGES, Options
+from demo.handlers import (
+    MAX_PAGE_GUIDANCE,
+    MAX_PAGE_IMAGES,
+    MAX_PAGE_STEPS,
+    Options,
+)
+from demo.texts import help as help_texts
+from demo.words import MAX_PROMPT_LENGTH
 from gligen.sampling import SAMPLERS
 
 RANDOM_SEED = "random, and tell me which"
@@ -64,7 +71,7 @@ def build_prompt(
         label="Prompt",
         placeholder=placeholder,
         lines=2,
-        max_length=2000,
+        max_length=MAX_PROMPT_LENGTH,
         render=False,
     )
     append = gr.Checkbox(
@@ -94,22 +101,24 @@ def build_controls(
             1,
             usual_tau if defaults.tau is None else defaults.tau,
             step=0.05,
-            label="Scheduled sampling (tau)",
-            info="Share of the steps that follow the grounding",
+            label=help_texts.TAU,
+            info=help_texts.TAU_INFO,
             min_width=150,
         )
         guidance = gr.Slider(
             1,
-            20,
+            MAX_PAGE_GUIDANCE,
             defaults.guidance_scale,
             step=0.5,
-            label="Guidance scale",
-            info="How strongly the prompt counts",
+            label=help_texts.GUIDANCE,
+            info=help_texts.GUIDANCE_INFO,
             min_width=150,
         )
+    with gr.Accordion(help_texts.HELP, open=False, elem_classes="help"):
+        gr.Markdown(help_texts.HELP_TEXT)
     with gr.Row():
         steps = gr.Slider(
-            1, 250, defaults.num_inference_steps, step=1, label="Steps", min_width=150
+            1, MAX_PAGE_STEPS, defaults.num_inference_steps, step=1, label="Steps", min_width=150
         )
         images = gr.Slider(
             1,
@@ -134,7 +143,7 @@ def build_controls(
     with gr.Accordion("Advanced", open=False):
         choices = [(SAMPLER_NAMES.get(name, name), name) for name in SAMPLERS]
         sampler = gr.Dropdown(choices, value=defaults.sampler, label="Sampler")
-        negative = gr.Textbox(label="Negative prompt", lines=1, max_length=2000)
+        negative = gr.Textbox(label="Negative prompt", lines=1, max_length=MAX_PROMPT_LENGTH)
         use_shares = gr.Checkbox(
             label="Use the three-part schedule instead of tau", value=False, container=False
         )
@@ -193,6 +202,34 @@ def read_options(controls: Controls, values: Mapping[Component, Any], **more: An
         append_grounding=bool(values[controls.append_grounding]),
         **more,
     )
+
+
+def fill_controls(controls: Controls, options: Options, usual_tau: float) -> dict[Component, Any]:
+    """Return the values that make the page show these settings.
+
+    Args:
+        controls: to be filled.
+        options: what they shall say; without a seed the fixed one stays as it is.
+        usual_tau: where the options leave tau open.
+    """
+    filled: dict[Component, Any] = {
+        controls.prompt: options.prompt,
+        controls.negative_prompt: options.negative_prompt,
+        controls.guidance_scale: options.guidance_scale,
+        controls.num_inference_steps: options.num_inference_steps,
+        controls.sampler: options.sampler,
+        controls.num_images: options.num_images,
+        controls.append_grounding: options.append_grounding,
+        controls.use_shares: options.shares is not None,
+        controls.tau: usual_tau if options.tau is None else options.tau,
+        controls.seed_mode: RANDOM_SEED if options.seed is None else FIXED_SEED,
+    }
+    if options.seed is not None:
+        filled[controls.seed] = options.seed
+    if options.shares is not None:
+        fields = (controls.full_share, controls.decay_share, controls.off_share)
+        filled |= dict(zip(fields, options.shares, strict=True))
+    return filled
 
 
 def _number(field: Component, value: Any) -> Any:

@@ -1,21 +1,23 @@
 """The tab Generate: boxes and words become a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from demo import examples
 from demo.components.canvas import Canvas
+from demo.components.keeper import Keeper
 from demo.handlers import Asked, choose_kind
 from demo.service import GENERATION, IMAGE_GENERATION
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.references import References, build_references, read_references
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_examples
-
-PLACEHOLDER = "Draw boxes, name them, press Generate.\nThe picture appears here."
+from demo.tabs.size import SizeFields, build_size, read_size
+from demo.texts import generate as texts
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,18 @@ class GenerateTab:
     canvas: Canvas
     controls: Controls
     references: References
+    size: SizeFields
     buttons: RunButtons
+    keeper: Keeper
+
+    def inputs(self) -> set[Component]:
+        """Return the components that say what is asked for."""
+        return {
+            self.canvas,
+            *self.controls.inputs(),
+            *self.references.inputs(),
+            *self.size.inputs(),
+        }
 
 
 def build(workshop: Workshop) -> GenerateTab:
@@ -46,11 +59,13 @@ def build(workshop: Workshop) -> GenerateTab:
             with gr.Column(elem_classes="settings"):
                 references = build_references(IMAGE_GENERATION, card, "generate")
                 controls = build_controls(prompt, append, workshop.defaults, card.tau(main))
+                size = build_size(canvas, (width, height))
         with gr.Column(scale=4, min_width=320):
             prompt.render()
             append.render()
-            buttons = build_buttons("Generate", PLACEHOLDER, "generate")
-    tab = GenerateTab(canvas, controls, references, buttons)
+            buttons = build_buttons("Generate", texts.PLACEHOLDER, "generate")
+            keeper = Keeper("generate")
+    tab = GenerateTab(canvas, controls, references, size, buttons, keeper)
     wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
     _wire_run(tab, workshop)
     return tab
@@ -62,11 +77,20 @@ def _wire_run(tab: GenerateTab, workshop: Workshop) -> None:
 
     def run(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
         def read() -> Asked:
-            drawing, more = read_references(tab.references, values, values[tab.canvas])
-            kind = choose_kind(workshop.service.card, "generation", drawing.layout)
-            return Asked(kind, read_options(tab.controls, values, **more), drawing)
+            return read_asked(tab, workshop, values)
 
         yield from run_request(workshop, key(request), tab.buttons, tab.controls.seed, read)
 
-    inputs = {tab.canvas, *tab.controls.inputs(), *tab.references.inputs()}
-    wire(tab.buttons, inputs, run, key, workshop.signals, tab.controls.seed)
+    wire(tab.buttons, tab.inputs(), run, key, workshop.signals, tab.controls.seed)
+
+
+def read_asked(tab: GenerateTab, workshop: Workshop, values: Mapping[Component, Any]) -> Asked:
+    """Return what a person asks for with the tab.
+
+    Raises:
+        ValueError: a field is empty, or no loaded kind can follow the layout.
+    """
+    drawing, more = read_references(tab.references, values, values[tab.canvas])
+    kind = choose_kind(workshop.service.card, "generation", drawing.layout)
+    more |= read_size(tab.size, values)
+    return Asked(kind, read_options(tab.controls, values, **more), drawing)

@@ -2,25 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import examples
 from demo.components.canvas import Canvas
-from demo.handlers import Asked, choose_kind
+from demo.components.keeper import Keeper
+from demo.components.progress import Notice
+from demo.gallery import result_as_photo
+from demo.handlers import MAX_PAGE_FEATHER, Asked, choose_kind
 from demo.service import IMAGE_INPAINTING, INPAINTING
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.references import References, build_references, read_references
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_examples
+from demo.texts import inpaint as texts
 
-PLACEHOLDER = "Choose a photo, mark what may change, press Inpaint.\nThe result appears here."
-REPAINT_CHOICES = [
-    ("automatic", "auto"),
-    ("boxes", "boxes"),
-    ("painted mask", "mask"),
-]
+# Brings the canvas into view: on a phone it lies above the result.
+SHOW_CANVAS = "() => document.querySelector('#inpaint-canvas')?.scrollIntoView({ block: 'start' })"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class InpaintTab:
     repaint: gr.Radio
     mask_feather: gr.Slider
     buttons: RunButtons
+    keeper: Keeper
 
 
 def build(workshop: Workshop) -> InpaintTab:
@@ -58,29 +60,34 @@ def build(workshop: Workshop) -> InpaintTab:
         with gr.Column(scale=4, min_width=320):
             prompt.render()
             append.render()
-            buttons = build_buttons("Inpaint", PLACEHOLDER, "inpaint")
-    tab = InpaintTab(canvas, controls, references, repaint, feather, buttons)
+            gr.Markdown(
+                texts.NATIVE_SIZE.format(width=width, height=height), elem_classes="small-print"
+            )
+            buttons = build_buttons("Inpaint", texts.PLACEHOLDER, "inpaint", can_reuse=True)
+            keeper = Keeper("inpaint")
+    tab = InpaintTab(canvas, controls, references, repaint, feather, buttons, keeper)
     wire_examples(sample_buttons, examples.INPAINT, canvas, prompt)
     _wire_run(tab, workshop)
+    _wire_reuse(tab)
     return tab
 
 
 def _build_hole_settings() -> tuple[gr.Radio, gr.Slider]:
     with gr.Row():
         repaint = gr.Radio(
-            REPAINT_CHOICES,
+            texts.REPAINT_CHOICES,
             value="auto",
-            label="Repaint",
-            info="Automatic: the painted mask if there is one, else the boxes",
+            label=texts.REPAINT,
+            info=texts.REPAINT_INFO,
             min_width=150,
         )
         feather = gr.Slider(
             0,
-            64,
+            MAX_PAGE_FEATHER,
             0,
             step=1,
-            label="Feather",
-            info="Soft edge in pixels of the photo",
+            label=texts.FEATHER,
+            info=texts.FEATHER_INFO,
             min_width=150,
         )
     return repaint, feather
@@ -111,3 +118,23 @@ def _wire_run(tab: InpaintTab, workshop: Workshop) -> None:
         *tab.references.inputs(),
     }
     wire(tab.buttons, inputs, run, key, workshop.signals, tab.controls.seed)
+
+
+def _wire_reuse(tab: InpaintTab) -> None:
+    results, notice = tab.buttons.results, tab.buttons.notice
+
+    def reuse(files: tuple[Path, ...], event: gr.EventData) -> dict[Any, Any]:
+        try:
+            drawing = result_as_photo(files, getattr(event, "index", None))
+        except ValueError as error:
+            return {notice: Notice(str(error), "bad")}
+        return {tab.canvas: drawing, notice: Notice(texts.REUSED, "good")}
+
+    results.select(
+        reuse,
+        inputs=[results],
+        outputs=[tab.canvas, notice],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    ).success(None, js=SHOW_CANVAS, api_visibility="private")

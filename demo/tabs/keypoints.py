@@ -7,17 +7,18 @@ from typing import Any
 
 import gradio as gr
 
+from demo import examples
 from demo.components.canvas import Drawing
+from demo.components.keeper import Keeper
 from demo.components.pose import PoseCanvas
 from demo.components.progress import Notice
 from demo.handlers import Asked, read_pose_file
 from demo.service import KEYPOINT
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
+from demo.tabs.sample_row import build_examples, wire_examples
+from demo.texts import keypoints as texts
 from gligen.layout import Layout
-
-PROMPT = "What the whole picture shows: who the people are, and what is around them."
-PLACEHOLDER = "Place people, write a prompt, press Generate.\nThe picture appears here."
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,20 @@ class KeypointsTab:
     load: gr.UploadButton
     controls: Controls
     buttons: RunButtons
+    keeper: Keeper
 
 
 def build(workshop: Workshop) -> KeypointsTab:
     """Build the tab and wire its events."""
     card = workshop.service.card
     width, height = card.image_sizes[KEYPOINT]
-    prompt, append = build_prompt(PROMPT, has_phrases=False)
+    prompt, append = build_prompt(texts.PROMPT, has_phrases=False)
     with gr.Row(equal_height=False, elem_classes="tab-body"):
         with gr.Column(scale=7, min_width=340):
+            row = build_examples(examples.KEYPOINTS, "keypoints")
             canvas = PoseCanvas(name="keypoints", width=width, height=height)
             load = gr.UploadButton(
-                "Load people from a JSON file (COCO, OpenPose)",
+                texts.LOAD,
                 file_types=[".json"],
                 type="filepath",
                 size="sm",
@@ -50,8 +53,10 @@ def build(workshop: Workshop) -> KeypointsTab:
         with gr.Column(scale=4, min_width=320):
             prompt.render()
             append.render()
-            buttons = build_buttons("Generate", PLACEHOLDER, "keypoints")
-    tab = KeypointsTab(canvas, load, controls, buttons)
+            buttons = build_buttons("Generate", texts.PLACEHOLDER, "keypoints")
+            keeper = Keeper("keypoints")
+    tab = KeypointsTab(canvas, load, controls, buttons, keeper)
+    wire_examples(row, examples.KEYPOINTS, canvas, prompt)
     _wire_load(tab)
     _wire_run(tab, workshop)
     return tab

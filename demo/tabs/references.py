@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from PIL import Image
 
 from demo.components.canvas import Drawing
 from demo.components.picture import PictureField
@@ -82,3 +83,17 @@ def read_references(
         return drawing, more
     style = open_reference(path, "the style")
     return replace(drawing, layout=replace(drawing.layout, style=style)), more
+
+
+def fill_references(
+    references: References, style: Image.Image | None, style_box: str, crop: bool
+) -> dict[Component, Any]:
+    """Return the values that make the page show these pictures and settings."""
+    filled: dict[Component, Any] = {
+        references.style: style,
+        references.style_box: style_box,
+        references.crop: crop,
+    }
+    if style is not None:
+        filled[references.use_style] = True
+    return filled

@@ -1,7 +1,7 @@
 """Runs a request for a tab: turns what happens into what its components show."""
 
-import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,28 @@ import gradio as gr
 
 from demo.components.progress import Notice, NoticeLine
 from demo.components.results import ResultView
-from demo.describing import describe_request, describe_step, describe_tau, describe_wait
-from demo.gallery import output_folder, write_gallery
-from demo.handlers import Asked, Finished, Options, Running, Stopped, follow, request_for
-from demo.service import PictureService
-from demo.session import StopSignals
-
-logger = logging.getLogger(__name__)
-
-# Everything that computes waits in one line, whichever tab or endpoint it comes from.
-DEVICE_QUEUE = "device"
-
-BROKEN = (
-    "The picture was not made: something went wrong inside the app (its terminal shows what), or "
-    "too many people are waiting. The page goes on working: try again in a moment."
+from demo.describing import (
+    describe_request,
+    describe_step,
+    describe_tau,
+    describe_wait,
+    describe_withheld,
 )
+from demo.desk import Desk
+from demo.gallery import output_folder, write_gallery
+from demo.handlers import Asked, Options, Stopped
+from demo.history import Visits
+from demo.jobs import Caller, JobEvent, Made, Replaced, work
+from demo.line import Waiting
+from demo.remembering import remember
+from demo.service import PictureService
+from demo.session import StopSignal, StopSignals
+from demo.texts import operations as texts
+
+# Everything that computes waits in the line of the desk, whichever tab or endpoint it comes from.
+# Gradio's own queue lets all of it through at once, so that those who wait hear where they are.
+DEVICE_QUEUE = "device"
+DEVICE_LIMIT = None
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,15 @@ class Workshop:
     """What the tabs share."""
 
     service: PictureService
-    signals: StopSignals
+    desk: Desk
     defaults: Options  # first values of the settings
     folder: Path | None = None  # where finished pictures are kept; None: nowhere
+    visits: Visits | None = None  # keep finished pictures for those who made them
+
+    @property
+    def signals(self) -> StopSignals:
+        """The stop signals of all runs."""
+        return self.desk.signals
 
 
 @dataclass(frozen=True)
@@ -47,15 +60,29 @@ class RunButtons:
     results: ResultView
 
 
-def build_buttons(start_label: str, placeholder: str, name: str) -> RunButtons:
-    """Build the buttons, the line below them, and the place for results."""
+def build_buttons(
+    start_label: str, placeholder: str, name: str, can_reuse: bool = False
+) -> RunButtons:
+    """Build the buttons, the line below them, and the place for results.
+
+    Args:
+        start_label: what the button says that begins a run.
+        placeholder: what stands where results will be.
+        name: prefix of the ids.
+        can_reuse: whether a person can go on with a result; see `ResultView`.
+    """
     with gr.Row(elem_classes="run-buttons"):
         start = gr.Button(start_label, variant="primary", scale=3, elem_id=f"{name}-start")
         stop = gr.Button(
-            "Stop", variant="stop", scale=1, min_width=90, interactive=False, elem_id=f"{name}-stop"
+            texts.STOP,
+            variant="stop",
+            scale=1,
+            min_width=90,
+            interactive=False,
+            elem_id=f"{name}-stop",
         )
     notice = NoticeLine(elem_id=f"{name}-notice")
-    results = ResultView(placeholder=placeholder, elem_id=f"{name}-results")
+    results = ResultView(placeholder=placeholder, can_reuse=can_reuse, elem_id=f"{name}-results")
     return RunButtons(start, stop, notice, results)
 
 
@@ -73,20 +100,20 @@ def wire(
     """
 
     def waiting(request: gr.Request) -> dict[Any, Any]:
-        ahead = signals.enter(key(request))
+        signals.enter(key(request), address_of(request))
         return {
             buttons.start: gr.Button(interactive=False),
             buttons.stop: gr.Button(interactive=True),
-            buttons.notice: Notice(describe_wait(ahead), "busy", share=0),
+            buttons.notice: Notice(texts.WAITING, "busy", share=0),
         }
 
     def stop(request: gr.Request) -> dict[Any, Any]:
         signals.stop(key(request))
-        return {buttons.stop: gr.Button("Stopping...", interactive=False)}
+        return {buttons.stop: gr.Button(texts.STOPPING, interactive=False)}
 
     def failed(request: gr.Request) -> dict[Any, Any]:
         signals.finish(key(request))
-        return {**ready(buttons), buttons.notice: Notice(BROKEN, "bad")}
+        return {**ready(buttons), buttons.notice: Notice(texts.LOST, "bad")}
 
     outputs = [buttons.start, buttons.stop, buttons.notice, buttons.results, seed]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
@@ -96,7 +123,7 @@ def wire(
         inputs=inputs,
         outputs=outputs,
         concurrency_id=DEVICE_QUEUE,
-        concurrency_limit=1,
+        concurrency_limit=DEVICE_LIMIT,
         **quiet,
     )
     done.failure(failed, outputs=outputs[:3], queue=False, **quiet)
@@ -107,7 +134,7 @@ def ready(buttons: RunButtons) -> dict[Any, Any]:
     """Return the buttons as they are when nothing runs."""
     return {
         buttons.start: gr.Button(interactive=True),
-        buttons.stop: gr.Button("Stop", interactive=False),
+        buttons.stop: gr.Button(texts.STOP, interactive=False),
     }
 
 
@@ -120,47 +147,73 @@ def run_request(
 ) -> Iterator[dict[Any, Any]]:
     """Make pictures and yield what the page shows; a fault becomes a sentence on the page."""
     signal = workshop.signals.signal(key)
+    caller = Caller(key.partition("/")[0], signal)
     try:
-        asked = read()
-        request = request_for(workshop.service.card, asked)
+        with closing(work(workshop.desk, workshop.service, caller, read)) as events:
+            for event in events:
+                if signal.reason == "replaced":  # the buttons belong to the newer run
+                    return
+                if isinstance(event, Made):
+                    yield from _finished(event, workshop, buttons, seed, key)
+                else:
+                    yield {buttons.notice: _going(event, signal)}
         if signal.is_set():
-            yield {**ready(buttons), buttons.notice: Notice("Stopped before it began.")}
-            return
-        yield {buttons.notice: Notice("Starting...", "busy", share=0)}
-        for event in follow(workshop.service, asked.kind, request, signal.is_set):
-            if isinstance(event, Finished):
-                yield from _finished(event, asked, workshop, buttons, seed)
-            else:
-                yield _going(event, buttons)
+            yield ready(buttons)
+    except Replaced:
+        yield {**ready(buttons), buttons.notice: Notice(texts.REPLACED)}
     except (ValueError, TypeError) as error:
         yield {**ready(buttons), buttons.notice: Notice(str(error), "bad")}
-    except (RuntimeError, OSError, MemoryError):
-        logger.exception("A picture could not be made.")
-        yield {**ready(buttons), buttons.notice: Notice(BROKEN, "bad")}
+    except Exception as error:  # noqa: BLE001 (it is in the log; a page always gets a sentence)
+        yield {**ready(buttons), buttons.notice: Notice(describe_fault(error), "bad")}
     finally:
         workshop.signals.finish(key, signal)
 
 
 def _finished(
-    event: Finished, asked: Asked, workshop: Workshop, buttons: RunButtons, seed: gr.Number
+    made: Made, workshop: Workshop, buttons: RunButtons, seed: gr.Number, key: str
 ) -> Iterator[dict[Any, Any]]:
-    request, drawing = event.result.request, asked.drawing
-    notes = describe_request(request, drawing)
+    result, asked = made.result, made.asked
+    request, drawing = result.request, asked.drawing
+    notes = describe_withheld(result) + describe_request(request, drawing)
     notes += describe_tau(request, workshop.service.card.tau(asked.kind))
     # The files have to be there until the page has taken its copies, which is before this goes on.
     with output_folder(workshop.folder) as folder:
+        gallery = write_gallery(result, folder, notes, drawing.numbers)
+        if workshop.visits is not None:
+            files = [picture.file for picture in gallery.pictures]
+            remember(workshop.visits, key.partition("/")[0], asked, result, files)
         yield {
             **ready(buttons),
             buttons.notice: Notice(),
-            buttons.results: write_gallery(event.result, folder, notes, drawing.numbers),
-            seed: event.result.seeds[0],
+            buttons.results: gallery,
+            seed: result.seeds[0],
         }
 
 
-def _going(event: Running | Stopped, buttons: RunButtons) -> dict[Any, Any]:
+def _going(event: JobEvent, signal: StopSignal) -> Notice:
+    if isinstance(event, Waiting):
+        return Notice(describe_wait(event), "busy", share=0)
     if isinstance(event, Stopped):
-        text = f"Stopped after step {event.step} of {event.num_steps}."
-        return {**ready(buttons), buttons.notice: Notice(text, keeps_preview=True)}
+        return Notice(describe_stop(event, signal), keeps_preview=True)
     share = event.step / event.num_steps
-    notice = Notice(describe_step(event), "busy", share, event.preview, keeps_preview=True)
-    return {buttons.notice: notice}
+    return Notice(describe_step(event), "busy", share, event.preview, keeps_preview=True)
+
+
+def describe_stop(event: Stopped, signal: StopSignal) -> str:
+    """Say where a run stopped, in words."""
+    if event.step == 0:
+        return texts.CLOSING if signal.reason == "closing" else texts.STOPPED_WAITING
+    sentence = texts.CUT_OFF if signal.reason == "closing" else texts.STOPPED
+    return sentence.format(step=event.step, num_steps=event.num_steps)
+
+
+def describe_fault(error: Exception) -> str:
+    """Say what a person can do about a fault of the app, in words."""
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return texts.OUT_OF_MEMORY if is_memory else texts.BROKEN
+
+
+def address_of(request: gr.Request) -> str:
+    """Return the network address that a request came from."""
+    client = request.client
+    return client.host if client else ""

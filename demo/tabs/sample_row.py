@@ -1,36 +1,75 @@
-"""The row of examples above a canvas; one click fills the tab."""
+"""The row of examples above an editor; one click fills the tab."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import gradio as gr
+from gradio.components import Component
 
-from demo.components.canvas import Canvas, Drawing
-from demo.examples import Example
+from demo.components.examplerow import ExampleRow
+from demo.texts import page as texts
 
 
-def build_examples(examples: Sequence[Example], name: str) -> list[gr.Button]:
+class Fillable(Protocol):
+    """An example of any tab."""
+
+    @property
+    def title(self) -> str:
+        """What its button says."""
+        ...
+
+    @property
+    def prompt(self) -> str:
+        """What it writes into the prompt."""
+        ...
+
+    def drawing(self) -> Any:
+        """Return what the tab's editor shows."""
+        ...
+
+
+def build_examples(examples: Sequence[Fillable], name: str) -> ExampleRow:
     """Build one button for each example."""
-    with gr.Row(elem_classes="examples"):
-        return [
-            gr.Button(example.title, size="sm", min_width=60, elem_id=f"{name}-example-{number}")
-            for number, example in enumerate(examples, start=1)
-        ]
+    return ExampleRow([example.title for example in examples], name=name)
 
 
 def wire_examples(
-    buttons: Sequence[gr.Button], examples: Sequence[Example], canvas: Canvas, prompt: gr.Textbox
+    row: ExampleRow, examples: Sequence[Fillable], editor: Component, prompt: gr.Textbox
 ) -> None:
-    """Let each button fill canvas and prompt."""
+    """Let each button fill editor and prompt."""
 
-    def fill(example: Example) -> tuple[Drawing, str]:
+    def fill(example: Fillable) -> tuple[Any, str]:
         return example.drawing(), example.prompt
 
-    for button, example in zip(buttons, examples, strict=True):
-        button.click(
-            partial(fill, example),
-            outputs=[canvas, prompt],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+    wire_choice(row, examples, fill, [editor, prompt])
+
+
+def wire_choice(
+    row: ExampleRow,
+    examples: Sequence[Fillable],
+    fill: Callable[[Any], Any],
+    outputs: Sequence[Component],
+) -> None:
+    """Let each button set the outputs to what `fill` returns for its example."""
+
+    def choose(chosen: gr.SelectData) -> Any:
+        return fill(example_at(examples, chosen.index))
+
+    row.select(
+        choose,
+        outputs=list(outputs),
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def example_at(examples: Sequence[Fillable], index: Any) -> Fillable:
+    """Return the example that the page names.
+
+    Raises:
+        gr.Error: there is none; only a page that was tampered with asks for it.
+    """
+    if type(index) is not int or not 0 <= index < len(examples):
+        raise gr.Error(texts.NO_SUCH_EXAMPLE.format(index=index, count=len(examples)))
+    return examples[index]

@@ -14,6 +14,8 @@ from typing import IO, Any, cast
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from gligen.pictures.images import MAX_PIXELS
+
 SETTINGS_KEY = "gligen"
 READABLE_KEY = "parameters"
 
@@ -66,6 +68,12 @@ def read_settings(path_or_file: str | Path | BufferedIOBase) -> dict[str, Any]:
     shown = repr(str(path_or_file)) if isinstance(path_or_file, (str, Path)) else "given"
     try:
         with Image.open(cast("IO[bytes]", path_or_file), formats=("PNG",)) as image:
+            # Before anything is decoded: a small file may unfold to gigabytes.
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(
+                    f"it has {image.width} x {image.height} pixels, and at most "
+                    f"{MAX_PIXELS / 1e6:g} million are accepted"
+                )
             image.load()
             texts = dict(image.info)
     except FileNotFoundError:
@@ -85,7 +93,7 @@ def read_settings(path_or_file: str | Path | BufferedIOBase) -> dict[str, Any]:
         )
     try:
         settings = json.loads(texts[SETTINGS_KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"The settings inside the picture {shown} are damaged: not valid JSON ({error})."
         ) from None

@@ -18,6 +18,12 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 OFFICIAL_FILE = "diffusion_pytorch_model.bin"
 TOKENIZER_FILES = ["tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json"]
 IMAGE_ENCODER_FILES = ["config.json", "preprocessor_config.json", "model.safetensors"]
+CHECKER_FOLDERS = ("safety_checker", "feature_extractor")
+CHECKER_FILES = [
+    "safety_checker/config.json",
+    "safety_checker/model.safetensors",
+    "feature_extractor/preprocessor_config.json",
+]
 CONNECT_SECONDS = 5
 
 
@@ -59,6 +65,25 @@ def fetch_image_encoder(hub_id: str) -> Path:
         return Path(folder)
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ValueError(_unreachable(hub_id, offline, error)) from None
+
+
+def fetch_safety_checker(hub_id: str) -> Path:
+    """Return the local folder of a Stable Diffusion, of which only the safety checker is fetched.
+
+    Raises:
+        ValueError: it is not in the cache, and the hub has no such model or cannot be reached.
+    """
+    offline = not hub_is_reachable()
+    try:
+        folder = Path(
+            snapshot_download(hub_id, allow_patterns=CHECKER_FILES, local_files_only=offline)
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ValueError(_unreachable(hub_id, offline, error)) from None
+    missing = [name for name in CHECKER_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(f"The folder {str(folder)!r} lacks {', '.join(missing)}.")
+    return folder
 
 
 def fetch_tokenizer(hub_id: str) -> Path:

@@ -2,7 +2,7 @@
 
 import math
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 
 def drag(page: Page, canvas: str, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -38,3 +38,46 @@ def boxes(page: Page, canvas: str) -> list[list[float]]:
     """Return the boxes on a canvas in percent of it: left, top, width, height."""
     read = "['left', 'top', 'width', 'height'].map(key => parseFloat(box.style[key]))"
     return page.eval_on_selector_all(f"{canvas} .box", f"all => all.map(box => {read})")
+
+
+def add_boxes(page: Page, canvas: str, *places) -> None:
+    """Draw a box at each place, given in percent of the drawing area: x0, y0, x1, y1."""
+    for x0, y0, x1, y1 in places:
+        drag(page, canvas, (x0 / 100, y0 / 100), (x1 / 100, y1 / 100))
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+
+
+def near(found, expected, tolerance=1.0):
+    """Return whether two boxes in percent are about the same."""
+    return all(abs(a - b) < tolerance for a, b in zip(found, expected, strict=True))
+
+
+def selected(page: Page, canvas: str) -> list[int]:
+    """Return the numbers of the selected rows."""
+    script = "rows => rows.flatMap((row, i) => row.classList.contains('selected') ? [i + 1] : [])"
+    return page.eval_on_selector_all(f"{canvas} .row", script)
+
+
+def names(page: Page, canvas: str) -> list[str]:
+    """Return the names in the list."""
+    return page.eval_on_selector_all(
+        f"{canvas} .row input[type=text]", "all => all.map(input => input.value)"
+    )
+
+
+def button(page: Page, canvas: str, name: str) -> Locator:
+    """Find a button of a canvas by its whole name."""
+    return page.locator(canvas).get_by_role("button", name=name, exact=True)
+
+
+def hover(page: Page, canvas: str, x: float, y: float) -> None:
+    """Move the mouse to a point, given in fractions of the drawing area."""
+    area = page.locator(f"{canvas} .stage").bounding_box()
+    page.mouse.move(area["x"] + x * area["width"], area["y"] + y * area["height"], steps=4)
+
+
+def named_boxes(page: Page, canvas: str) -> None:
+    """Draw three boxes and name them by the field below the canvas of the tab Generate."""
+    add_boxes(page, canvas, (5, 5, 25, 25), (35, 5, 55, 25), (65, 5, 85, 25))
+    page.locator("#generate-grounding-instruction").fill("one; two; three")

@@ -7,6 +7,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.drawing import boxes, drag, scribble
+from tests.browser.fingers import PHONE, Fingers
+from tests.browser.waiting import until
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
@@ -71,7 +73,7 @@ def test_move_resize_nudge_delete_undo_redo(page):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
     assert near(boxes(page, CANVAS)[0], [39, 39, 40, 30])
-    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Control+ArrowRight")
     assert near(boxes(page, CANVAS)[0], [39, 39, 41, 30])
     page.keyboard.press("Delete")
     assert boxes(page, CANVAS) == []
@@ -157,32 +159,15 @@ def test_faults_are_sentences_on_the_page_and_the_page_goes_on(page):
 
 
 def test_touch_draws_and_selects(address, open_page):
-    page = open_page(
-        address, viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
-    )
-    area = page.locator(f"{CANVAS} .stage").bounding_box()
-    session = page.context.new_cdp_session(page)
-
-    def touch(kind, *place):
-        points = [
-            {"x": area["x"] + x * area["width"], "y": area["y"] + y * area["height"]}
-            for x, y in place
-        ]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    touch("touchStart", (0.2, 0.2))
-    touch("touchMove", (0.4, 0.4))
-    touch("touchMove", (0.7, 0.6))
-    touch("touchEnd")
-    (box,) = boxes(page, CANVAS)
-    assert near(box, [20, 20, 50, 40])
+    page = open_page(address, **PHONE)
+    fingers = Fingers(page, CANVAS)
+    fingers.drag((0.2, 0.2), (0.4, 0.4), (0.7, 0.6))
+    until(lambda: [near(box, [20, 20, 50, 40]) for box in boxes(page, CANVAS)] == [True])
     handle = page.locator(f"{CANVAS} .handle[data-edges=se]").bounding_box()
     assert handle["width"] >= 44
     # A finger on the corner's hit area, not exactly on the corner, resizes too.
-    touch("touchStart", (0.73, 0.63))
-    touch("touchMove", (0.83, 0.73))
-    touch("touchEnd")
-    assert near(boxes(page, CANVAS)[0], [20, 20, 60, 50])
+    fingers.drag((0.73, 0.63), (0.83, 0.73))
+    until(lambda: near(boxes(page, CANVAS)[0], [20, 20, 60, 50]))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -190,10 +175,10 @@ def test_a_photo_of_fifty_megapixels_is_refused(page, tmp_path):
     path = tmp_path / "huge.png"
     Image.new("1", (10_000, 5_000)).save(path)
     page.get_by_role("tab", name="Inpaint").click()
-    page.locator("#inpaint-canvas input[type=file]").set_input_files(path)
+    page.locator("#inpaint-canvas [data-name=photo_input]").set_input_files(path)
     expect(page.locator("#inpaint-canvas .hint")).to_contain_text("50 megapixels")
     (tmp_path / "text.png").write_text("hello")
-    page.locator("#inpaint-canvas input[type=file]").set_input_files(tmp_path / "text.png")
+    page.locator("#inpaint-canvas [data-name=photo_input]").set_input_files(tmp_path / "text.png")
     expect(page.locator("#inpaint-canvas .hint")).to_contain_text("cannot be read as a picture")
 
 
@@ -205,10 +190,10 @@ def test_a_second_photo_replaces_the_first_and_the_mask_is_painted(page, service
     canvas = "#inpaint-canvas"
     page.get_by_role("tab", name="Inpaint").click()
     hint = page.locator(f"{canvas} .hint")
-    page.locator("#inpaint-canvas input[type=file]").set_input_files(tmp_path / "first.png")
+    page.locator("#inpaint-canvas [data-name=photo_input]").set_input_files(tmp_path / "first.png")
     expect(hint).to_contain_text("300 x 100")
     drag(page, canvas, (0.1, 0.1), (0.5, 0.5))
-    page.locator("#inpaint-canvas input[type=file]").set_input_files(tmp_path / "second.jpg")
+    page.locator("#inpaint-canvas [data-name=photo_input]").set_input_files(tmp_path / "second.jpg")
     expect(hint).to_contain_text("40 x 80")
     assert boxes(page, canvas) == []
     page.get_by_role("radio", name="Mask brush").locator("visible=true").click()
@@ -275,23 +260,3 @@ def test_a_page_that_goes_away_stops_its_run(open_page):
             time.sleep(0.1)
         assert service.was_closed_early
         assert service.steps_done < 50
-
-
-def test_two_people_wait_in_line_and_stop_only_their_own(open_page):
-    service = FakeService(step_seconds=0.2)
-    with served(service) as address:
-        first, second = open_page(address), open_page(address)
-        for page in (first, second):
-            page.locator("#generate-example-1").click()
-            expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
-            page.locator("#generate-start").click()
-            expect(page.locator("#generate-start")).to_be_disabled()
-        waiting = second.locator("#generate-notice .message")
-        expect(waiting).to_have_text("Waiting: 1 run is before yours.")
-        second.locator("#generate-stop").click()
-        expect(second.locator("#generate-stop")).to_have_text("Stopping...")
-        assert not service.was_closed_early
-        first.locator("#generate-stop").click()
-        expect(first.locator("#generate-notice .message")).to_contain_text("Stopped after step")
-        expect(waiting).to_have_text("Stopped before it began.")
-        assert len(service.requests) == 1

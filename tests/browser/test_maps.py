@@ -8,12 +8,13 @@ from playwright.sync_api import Page, expect
 from demo.service import GENERATION
 from gligen.kinds import KINDS
 from gligen.pictures.ade import NAMES
+from tests.browser.drawing import drag
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
-PREVIEW = "#maps-preview"
+PREVIEW, PAINTER = "#maps-preview", "#maps-painter"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,12 @@ def open_tab(address, open_page):
         return page
 
     return open_at
+
+
+def choose(page: Page, name: str) -> None:
+    """Choose a class, after looking for it among the 152."""
+    page.get_by_label("Find a class").fill(name)
+    page.get_by_role("radio", name=name, exact=True).locator("visible=true").check(force=True)
 
 
 def run(page: Page) -> None:
@@ -123,22 +130,31 @@ def test_thresholds_in_the_wrong_order_are_said_beside_them(open_tab, photo):
     expect(page.locator(f"{PREVIEW} [role=alert]")).to_contain_text("low <= high")
 
 
-def test_the_classes_of_a_semantic_map_are_listed(open_tab, service, tmp_path):
+def test_a_semantic_map_is_loaded_into_the_painter(open_tab, service, tmp_path):
     labels = np.full((40, 40), NAMES.index("sky"), np.uint8)
     labels[30:] = NAMES.index("sea")
     Image.fromarray(labels).save(tmp_path / "labels.png")
     Image.new("RGB", (20, 20), (1, 2, 3)).save(tmp_path / "wrong.png")
     page = open_tab()
     page.get_by_label("Semantic map").check()
+    run(page)
+    expect(page.locator("#maps-notice [role=alert]")).to_contain_text("paint one")
     page.get_by_label("Map", exact=True).set_input_files(tmp_path / "wrong.png")
-    expect(page.locator(f"{PREVIEW} [role=alert]")).to_contain_text("none of ADE20K's classes")
+    expect(page.locator(f"{PAINTER} [role=alert]")).to_contain_text("none of ADE20K's classes")
     page.get_by_label("Another picture: Map", exact=True).set_input_files(tmp_path / "labels.png")
-    expect(page.locator(f"{PREVIEW} .legend li")).to_have_text(["sky75 %", "sea25 %"])
-    page.get_by_role("button", name="All classes and their labels").click()
-    expect(page.get_by_text("0 unlabelled, 1 wall, 2 building")).to_be_visible()
+    contents = page.locator(f"{PAINTER} .contents")
+    expect(contents).to_have_text("In the map: sky 75 %, sea 25 %.")
+    expect(page.locator(f"{PAINTER} [role=alert]")).to_have_count(0)
     run(page)
     page.wait_for_selector("#maps-results figure")
     assert service.requests[-1][1].layout.map.getpixel((0, 0)) == NAMES.index("sky")
+    # What is painted over it counts, and the file itself stays as it is.
+    choose(page, "sea")
+    page.get_by_role("radio", name="Fill").click()
+    drag(page, PAINTER, (0.5, 0.2), (0.5, 0.2))
+    expect(contents).to_have_text("In the map: sea 100 %.")
+    run(page)
+    assert service.requests[-1][1].layout.map.getpixel((0, 0)) == NAMES.index("sea")
 
 
 def test_only_loaded_kinds_are_offered(open_page):

@@ -194,15 +194,59 @@ def test_people_come_from_a_file(page, service, tmp_path):
     points[WRIST] = None
     (tmp_path / "pose.json").write_text(json.dumps({"persons": [points]}))
     (tmp_path / "broken.json").write_text('{"people": 3}')
-    load = page.locator("input[type=file][accept*=json]")
-    load.first.set_input_files(tmp_path / "broken.json")
+    load = page.locator("input[type=file][accept='.json']")
+    load.set_input_files(tmp_path / "broken.json")
     expect(page.locator("#keypoints-notice [role=alert]")).to_contain_text("not a list of objects")
-    load.first.set_input_files(tmp_path / "pose.json")
+    load.set_input_files(tmp_path / "pose.json")
     expect(page.locator(f"{CANVAS} .count-seen")).to_have_text("16 of 17 joints")
     expect(page.locator("#keypoints-notice [role=alert]")).to_have_count(0)
     (person,) = persons_made(page, service)
     assert person.keypoints[WRIST] is None
     assert person.keypoints[NOSE] == pytest.approx(points[NOSE])
+
+
+def test_people_are_saved_as_coco_and_come_back(page, service, tmp_path):
+    save = page.get_by_role("button", name="Save people")
+    save.click()
+    expect(page.locator(f"{CANVAS} .hint")).to_contain_text("nobody to save")
+    page.locator("#keypoints-example-1").click()
+    expect(page.locator(f"{CANVAS} .row")).to_have_count(2)
+    page.get_by_role("button", name="Person 1", exact=True).click()
+    page.get_by_label("right knee", exact=True).uncheck()
+    before = persons_made(page, service)
+    with page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "people.json"
+    download.value.save_as(tmp_path / "people.json")
+    value = json.loads((tmp_path / "people.json").read_text())
+    assert [entry["num_keypoints"] for entry in value["annotations"]] == [16, 17]
+    assert value["categories"][0]["keypoints"][WRIST] == "left_wrist"
+    page.locator(f"{CANVAS} button", has_text="Clear").click()
+    page.locator("input[type=file][accept='.json']").set_input_files(tmp_path / "people.json")
+    expect(page.locator(f"{CANVAS} .row")).to_have_count(2)
+    after = persons_made(page, service)
+    for one, other in zip(before, after, strict=True):
+        for point, again in zip(one.keypoints, other.keypoints, strict=True):
+            assert (point is None) == (again is None)
+            assert point is None or again == pytest.approx(point, abs=1e-4)
+    assert after[0].keypoints[JOINTS.index("right knee")] is None
+
+
+def test_a_finger_need_not_hit_a_joint_exactly(address, open_page):
+    page = open_tab(open_page(address, **PHONE))
+    page.get_by_role("button", name="Add person").tap()
+    stage = page.locator(f"{CANVAS} .stage")
+    stage.scroll_into_view_if_needed()
+    area = stage.bounding_box()
+    session = page.context.new_cdp_session(page)
+    x, y = joint(page, WRIST)
+    # 21 pixels to the right of the joint, where no other one is near: 44 pixels wide in all.
+    left = area["x"] + x * area["width"] + 21
+    top = area["y"] + y * area["height"]
+    for kind, at in (("touchStart", 0), ("touchMove", 20), ("touchMove", 40), ("touchEnd", None)):
+        points = [] if at is None else [{"x": left + at, "y": top}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert joint(page, WRIST)[0] == pytest.approx(x + 61 / area["width"], abs=0.02)
 
 
 def test_fingers_bend_move_and_hide(address, open_page, service):

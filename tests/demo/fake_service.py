@@ -47,6 +47,7 @@ class FakeService:
             request=request,
             model="fake",
             seconds=0.5,
+            kind=kind,
         )
 
     def preview(self, kind: str, step: Step) -> list[Image.Image]:

@@ -7,14 +7,19 @@ from contextlib import contextmanager
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from demo.app import Serving, build_app, launch_options
+from demo.desk import Desk
+from demo.health import Health
 from demo.service import PictureService
 
 
 @contextmanager
-def served(service: PictureService, **more) -> Iterator[str]:
+def served(
+    service: PictureService, serving: Serving | None = None, desk: Desk | None = None, **more
+) -> Iterator[str]:
     """Serve a page on a free port and give its address."""
-    page = build_app(service, **more)
-    options = launch_options(Serving())
+    desk = desk or Desk()
+    page = build_app(service, desk=desk, **more)
+    options = launch_options(serving or Serving(), Health(service.card, desk))
     try:
         _, address, _ = page.launch(**options, prevent_thread_lock=True)
         yield address

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+from importlib.resources import files
 
 import gradio as gr
 import pytest
@@ -9,6 +11,7 @@ from gradio.data_classes import FileData
 from PIL import Image
 
 from demo.components.canvas import MAX_MASK_SIDE, Canvas, CanvasData, Drawing, read_drawing
+from demo.texts.canvas import WORDS
 from gligen.layout import Layout, Region
 
 GOOD = {"phrase": "a dog", "box": [0.1, 0.2, 0.6, 0.9], "visible": True}
@@ -58,6 +61,15 @@ def test_nothing_drawn_is_an_empty_drawing():
         ({"regions": {"0": GOOD}}, TypeError, "must be a list"),
         ({"regions": [GOOD] * 31}, ValueError, "31 boxes.*Delete 1"),
         ({"pending": "sun"}, TypeError, "must be a list"),
+        ({"regions": [{**GOOD, "colour": "red"}]}, ValueError, "colour of box 1 is 'red'"),
+        ({"regions": [{**GOOD, "colour": "#E63946"}]}, ValueError, "six digits"),
+        ({"regions": [{**GOOD, "colour": "#e63946;x:y"}]}, ValueError, "six digits"),
+        ({"regions": [{**GOOD, "colour": 7, "visible": False}]}, ValueError, "six digits"),
+        ({"width": "512", "height": 512}, ValueError, "width of the canvas is 512"),
+        ({"width": 512, "height": float("nan")}, ValueError, "height of the canvas is nan"),
+        ({"width": 512}, ValueError, "height of the canvas is None"),
+        ({"width": 0, "height": 512}, ValueError, "from 1 to"),
+        ({"width": True, "height": 512}, ValueError, "from 1 to"),
         ({"mask": "/etc/passwd"}, TypeError, "data address"),
         ({"mask": "data:image/png;base64,%%%"}, ValueError, "cannot be read"),
         ({"mask": "data:image/png;base64,aGVsbG8="}, ValueError, "cannot be read"),
@@ -154,6 +166,30 @@ def test_a_drawing_set_from_python_comes_back_equal():
     assert read_drawing(canvas.postprocess(drawing)) == drawing
 
 
+def test_colours_and_shape_set_from_python_come_back():
+    layout = Layout.from_lists(["sun", "moon"], [(0, 0, 0.5, 1), (0.5, 0, 1, 1)])
+    drawing = Drawing(layout, colours=(None, "#00ff7f"), size=(768, 512))
+    data = Canvas().postprocess(drawing)
+    assert data is not None
+    assert (data.width, data.height) == (768, 512)
+    assert [region.get("colour") for region in data.regions] == [None, "#00ff7f"]
+    assert read_drawing(data) == drawing
+
+
+def test_colours_are_those_of_the_visible_regions():
+    regions = [{**GOOD, "colour": "#000001", "visible": False}, {**GOOD, "colour": "#000002"}]
+    assert read_drawing({"regions": regions}).colours == ("#000002",)
+    assert read_drawing({"regions": [GOOD, GOOD]}).colours == ()
+
+
+@pytest.mark.parametrize(
+    ("colours", "words"), [(("#00ff7f",) * 2, "2 colours for 1"), (("lime",), "'lime'")]
+)
+def test_wrong_colours_from_python_are_refused(colours, words):
+    with pytest.raises(ValueError, match=words):
+        Drawing(Layout.from_lists(["sun"], [(0, 0, 1, 1)]), colours=colours)
+
+
 def test_a_photo_set_from_python_gives_the_canvas_its_size():
     data = Canvas(takes_photo=True).postprocess(Drawing(photo=Image.new("RGB", (30, 20))))
     assert data is not None
@@ -167,6 +203,24 @@ def test_a_photo_must_be_declared_a_file():
     forged = {"photo": {"path": "/etc/passwd"}}
     with pytest.raises(ValueError, match="meta"):
         CanvasData.model_validate(forged, context={"validate_meta": True})
+
+
+def test_every_text_of_the_page_has_words_and_all_words_are_used():
+    folder = files("demo.components")
+    names = [p.name for p in folder.iterdir() if p.name.startswith("canvas")]
+    pages = {
+        n: folder.joinpath(n).read_text("utf-8") for n in names if n.endswith((".js", ".html"))
+    }
+    used = set(
+        re.findall(r'data-(?:text|title|name|alt|placeholder)="(\w+)"', pages["canvas.html"])
+    )
+    # In the scripts each key stands in quotes, whether it is given to `words` at once or later.
+    quoted = {key for page in pages.values() for key in re.findall(r'"(\w+)"', page)}
+    used |= {f"hint_{mode}" for mode in ("box", "scribble", "mask", "erase")}
+    assert used <= set(WORDS)
+    assert set(WORDS) <= used | quoted
+    for page in pages.values():
+        assert set(re.findall(r'words\("(\w+)"[,)]', page)) <= set(WORDS)
 
 
 def test_templates_take_no_values():

@@ -10,7 +10,7 @@ from demo import startup
 from demo.flags import LOADS, parse_flags
 from demo.handlers import Options
 from demo.service import GENERATION, IMAGE_GENERATION, INPAINTING, ModelCard
-from demo.startup import choose_model, default_options, serving_of
+from demo.startup import check_flags, choose_model, default_options, desk_of, serving_of
 from gligen.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,13 @@ def test_flags_that_are_left_out():
         (["--dtype", "int8"], "float16"),
         (["--preset", "best"], "exact"),
         (["--auth", "anna"], "a colon and a password"),
+        (["--auth-file", "no/such/file"], "cannot be read"),
+        (["--max-queue", "0"], "from 1 to"),
+        (["--max-queue", "-3"], "from 1 to"),
+        (["--rate-limit", "many"], "from 1 to"),
+        (["--grace", "inf"], "must be a number"),
+        (["--grace", "-1"], "from 0 to 3600"),
+        (["--folder", "a", "--output-folder", "b"], "give one of them"),
         (["--modle", "embedded"], "--modle"),
     ],
 )
@@ -70,6 +77,58 @@ def test_a_wrong_value_ends_with_status_2_and_a_sentence(arguments, words, capsy
         parse_flags(arguments)
     assert exit_info.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_flags_for_many_people():
+    line = (
+        "--max-queue 3 --rate-limit 6 --grace 2.5 --no-safety-checker --log-prompts --mcp "
+        "--output-folder kept"
+    )
+    flags = parse_flags(line.split())
+    assert (flags.max_queue, flags.rate_limit, flags.grace) == (3, 6, 2.5)
+    assert (flags.checks_safety, flags.logs_prompts, flags.mcp) == (False, True, True)
+    assert flags.folder == Path("kept")
+    desk = desk_of(flags)
+    assert desk.line.max_waiting == 3
+    serving, _ = serving_of(flags)
+    assert (serving.has_mcp, serving.max_waiting) == (True, 3)
+    left_out = parse_flags([])
+    assert (left_out.max_queue, left_out.rate_limit, left_out.folder) == (16, None, None)
+    assert (left_out.checks_safety, left_out.logs_prompts, left_out.mcp) == (True, False, False)
+
+
+def test_several_may_log_in(tmp_path):
+    (tmp_path / "pairs").write_text("# of the lab\nben:a:b\n\nclara:word\n")
+    arguments = ["--auth", "anna:secret", "--auth", "eve:x", "--auth-file", str(tmp_path / "pairs")]
+    pairs = parse_flags(arguments).auth
+    assert set(pairs) == {("anna", "secret"), ("eve", "x"), ("ben", "a:b"), ("clara", "word")}
+    assert parse_flags([]).auth == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("anna:a\nben\n", "line 2"), ("# nobody\n", "holds no pair")]
+)
+def test_a_wrong_file_of_pairs_is_said(tmp_path, capsys, content, words):
+    (tmp_path / "pairs").write_text(content)
+    with pytest.raises(SystemExit):
+        parse_flags(["--auth-file", str(tmp_path / "pairs")])
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside"):
+        with pytest.raises(ValueError, match="--output-folder"):
+            check_flags(parse_flags(["--output-folder", str(folder)]))
+    check_flags(parse_flags(["--output-folder", str(tmp_path / "new" / "one")]))
+    assert list((tmp_path / "new" / "one").iterdir()) == []
+
+
+def test_mcp_without_its_package_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setattr(startup.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'gradio\[mcp\]'"):
+        check_flags(parse_flags(["--mcp"]))
+    check_flags(parse_flags([]))
 
 
 def test_presets_and_alpha_change_the_first_values():

@@ -1,5 +1,7 @@
 """What the buttons do, on a service without a model."""
 
+from io import BytesIO
+
 import pytest
 from PIL import Image
 
@@ -286,7 +288,7 @@ def test_pictures_are_written_with_their_settings(tmp_path):
     assert second["regions"][0]["phrase"] == "sun"
     with (
         Image.open(gallery.pictures[0].file) as file,
-        Image.open(gallery.pictures[0].shown) as shown,
+        Image.open(BytesIO(gallery.pictures[0].shown)) as shown,
     ):
         assert (file.size, shown.size) == ((64, 64), (512, 512))
     assert "64 x 64" in gallery.note

@@ -2,14 +2,26 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from demo.components.mapview import MapPreview
-from demo.maps import HINTS, MAP_KINDS, MAX_LEGEND, MapView, edges_of, look_at, open_map_file
-from gligen.pictures.ade import COLOURS, NAMES
+from demo.components.painter import PaintedMap
+from demo.maps import (
+    MAP_KINDS,
+    MapView,
+    edges_of,
+    hint,
+    load_painting,
+    look_at,
+    open_map_file,
+    semantic_map,
+)
+from demo.texts.maps import HINTS
+from gligen.pictures.ade import NAMES
 
 SIZE = (64, 48)
 
@@ -45,32 +57,37 @@ def test_a_map_of_another_shape_is_said(tmp_path):
     assert not view.is_bad
 
 
-def test_the_classes_of_a_semantic_map_are_named_with_their_shares(tmp_path):
-    labels = np.full((48, 64), NAMES.index("sky"))
-    labels[36:] = NAMES.index("grass")
-    view = look_at(labels_file(tmp_path / "labels.png", labels), "semantic", SIZE)
-    assert [(entry.name, entry.share) for entry in view.legend] == [("sky", 0.75), ("grass", 0.25)]
-    assert view.image.getpixel((5, 5)) == COLOURS[NAMES.index("sky")]
-    assert view.legend[0].colour == "#{:02x}{:02x}{:02x}".format(*COLOURS[NAMES.index("sky")])
+def test_a_semantic_map_comes_into_the_painter_at_the_model_s_size(tmp_path):
+    labels = np.full((96, 128), NAMES.index("sky"))
+    labels[72:] = NAMES.index("grass")
+    painting = load_painting(labels_file(tmp_path / "labels.png", labels), SIZE)
+    assert painting.labels.shape == (SIZE[1], SIZE[0])
+    assert painting.labels[0, 0] == NAMES.index("sky")
+    assert painting.labels[-1, -1] == NAMES.index("grass")
+    assert painting.began_with(tmp_path / "labels.png")
+    assert (painting.message, painting.is_bad) == ("", False)
 
 
-def test_a_model_names_its_own_classes(tmp_path):
+def test_labels_that_the_model_does_not_know_are_named(tmp_path):
     labels = np.full((48, 64), 1)
     labels[36:] = 9
     path, names = labels_file(tmp_path / "labels.png", labels), ("background", "a dog")
-    view = look_at(path, "semantic", SIZE, names)
-    found = [(entry.name, entry.share) for entry in view.legend]
-    assert found == [("a dog", 0.75), ("label 9, unknown to this model", 0.25)]
-    assert "own classes (grey or palette, 0 to 1)" in look_at(None, "semantic", SIZE, names).message
-    assert "ADE20K" in look_at(None, "semantic", SIZE).message
-    assert look_at(None, "depth", SIZE, names) == look_at(None, "depth", SIZE)
+    assert "labels 9 of the map" in load_painting(path, SIZE, names).message
+    assert "own classes (grey or palette, 0 to 1)" in hint("semantic", names)
+    assert "ADE20K" in hint("semantic")
+    assert hint("depth", names) == hint("depth")
 
 
-def test_a_long_legend_is_cut_and_counted(tmp_path):
-    labels = np.tile(np.arange(MAX_LEGEND + 2), (SIZE[1], 1))
-    view = look_at(labels_file(tmp_path / "many.png", labels), "semantic", SIZE)
-    assert len(view.legend) == MAX_LEGEND
-    assert view.message.endswith("And 2 more classes.")
+def test_the_painting_is_used_unless_the_file_is_newer(tmp_path):
+    first = labels_file(tmp_path / "first.png", np.full((48, 64), 1))
+    second = labels_file(tmp_path / "second.png", np.full((48, 64), 2))
+    painting = replace(load_painting(first, SIZE), labels=np.full((48, 64), 5, np.uint8))
+    assert semantic_map(first, painting).getpixel((0, 0)) == 5
+    assert semantic_map(None, painting).getpixel((0, 0)) == 5
+    assert semantic_map(second, painting).getpixel((0, 0)) == 2
+    assert semantic_map(second, PaintedMap()).getpixel((0, 0)) == 2
+    with pytest.raises(ValueError, match="paint one"):
+        semantic_map(None, PaintedMap())
 
 
 @pytest.mark.parametrize(
@@ -79,7 +96,6 @@ def test_a_long_legend_is_cut_and_counted(tmp_path):
         ("depth", "red", "must be grey"),
         ("canny", "white", "Invert it"),
         ("normal", "black", "no colours"),
-        ("semantic", (1, 2, 3), "none of ADE20K"),
     ],
 )
 def test_a_picture_that_is_no_such_map_is_refused_in_words(tmp_path, kind, colour, words):
@@ -88,6 +104,15 @@ def test_a_picture_that_is_no_such_map_is_refused_in_words(tmp_path, kind, colou
     assert view.is_bad
     assert view.image is None
     assert words in view.message
+
+
+def test_a_picture_that_is_no_semantic_map_is_refused_and_what_is_painted_stays(tmp_path):
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "map.png")
+    painting = load_painting(tmp_path / "map.png", SIZE)
+    assert painting.is_bad
+    assert painting.labels is None
+    assert not painting.began_with(tmp_path / "map.png")
+    assert "none of ADE20K" in painting.message
 
 
 def test_no_picture_and_no_map_are_refused(tmp_path):

@@ -18,12 +18,20 @@ def test_a_run_can_be_stopped_while_it_waits():
     assert signals.signal("me/generate").is_set()
 
 
-def test_those_before_are_counted():
+def test_the_first_reason_is_kept():
     signals = StopSignals()
-    assert signals.enter("me/generate") == 0
-    assert signals.enter("you/generate") == 1
-    signals.finish("me/generate", signals.signal("me/generate"))
-    assert signals.enter("her/inpaint") == 1
+    signals.enter("me/generate", "10.0.0.1")
+    signal = signals.signal("me/generate")
+    signals.stop("me/generate")
+    signals.stop_all()
+    assert (signal.reason, signal.address) == ("stopped", "10.0.0.1")
+
+
+def test_the_end_of_the_app_stops_everybody():
+    signals = StopSignals()
+    all_of_them = [signals.signal("me/generate"), signals.signal("you/maps")]
+    signals.stop_all()
+    assert [signal.reason for signal in all_of_them] == ["closing", "closing"]
 
 
 def test_a_page_that_leaves_stops_all_its_runs():

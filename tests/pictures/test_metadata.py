@@ -87,9 +87,15 @@ def _truncated(path, picture):
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def _huge(path, picture):
+    Image.new("1", (30_000, 2_000)).save(path)
+
+
 @pytest.mark.parametrize(
     ("write", "pattern"),
     [
+        (_huge, "30000 x 2000 pixels"),
+        (_with_text("[" * 100_000), "damaged: not valid JSON"),
         (_foreign, "carries no settings"),
         (lambda path, picture: picture.save(path, "JPEG"), "not a readable PNG"),
         (lambda path, picture: path.write_text("hello"), "not a readable PNG"),
