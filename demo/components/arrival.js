@@ -37,8 +37,11 @@ window.addEventListener("hashchange", () => {
 });
 
 // The server has answered: what was kept is back, and from now on changes are kept. Tabs that are not
-// shown tell no changes, so that all are kept after each answer.
+// shown tell no changes, so that all are kept after each answer. What this script sets has no turn, and the page comes with a first one.
+const turn = () => (props.value || {}).turn;
+const firstTurn = turn();
 watch("value", () => {
+  if (!turn() || turn() === firstTurn) return;
   document.documentElement.dataset.gligen = "ready";
   trigger("submit");
 });

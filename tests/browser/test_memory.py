@@ -14,11 +14,10 @@ from gligen.kinds import KINDS
 from gligen.layout import Layout
 from gligen.pictures.metadata import read_settings, save_png
 from tests.browser.drawing import boxes, drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
 CANVAS = "#generate-canvas"
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">${document.title='hacked'}{{x}}\u202e"
 
@@ -26,12 +25,6 @@ HOSTILE = "<img src=x onerror=\"document.title='hacked'\">${document.title='hack
 @pytest.fixture(scope="module")
 def service():
     return FakeService(KINDS, step_seconds=0.001)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 @pytest.fixture
@@ -48,6 +41,13 @@ def open_ready(open_page, address):
 
 def ready(page: Page) -> None:
     page.wait_for_selector("html[data-gligen=ready]")
+
+
+def reload_with(page: Page, kept: str) -> None:
+    """Open the page again in a browser that kept a text of the tab Generate."""
+    page.add_init_script(f"localStorage.setItem('gligen:generate', {json.dumps(kept)})")
+    page.reload()
+    ready(page)
 
 
 def go_to(page: Page, tab: str) -> None:
@@ -421,9 +421,7 @@ def test_what_stands_on_the_tabs_is_there_after_a_reload(open_ready, shape):
 )
 def test_what_a_browser_kept_wrongly_gets_a_sentence(open_ready, kept, words):
     page = open_ready()
-    page.evaluate("text => localStorage.setItem('gligen:generate', text)", kept)
-    page.reload()
-    ready(page)
+    reload_with(page, kept)
     expect(page.locator("#generate-notice .message")).to_contain_text(words)
     compose(page)
 
@@ -436,10 +434,25 @@ def test_half_typed_settings_do_not_cost_the_drawing(open_ready):
         "regions": [{"phrase": "sun", "box": [0.1, 0.1, 0.5, 0.5]}],
         "gate_schedule": [0.5, 0.5, 0.5],
     }
-    page.evaluate("text => localStorage.setItem('gligen:generate', text)", json.dumps(kept))
-    page.reload()
-    ready(page)
+    reload_with(page, json.dumps(kept))
     expect(page.locator("#generate-notice .message")).to_contain_text("sums to 1.5")
     expect(page.locator(f"{CANVAS} .box")).to_have_count(1)
     prompt = page.get_by_label("Prompt", exact=True).locator("visible=true")
     expect(prompt).to_have_value("a night")
+
+
+def test_nothing_kept_is_lost_where_the_server_does_not_answer(open_ready):
+    page = open_ready()
+    compose(page)
+    page.wait_for_function("() => (localStorage['gligen:generate'] || '').includes('a night')")
+    page.route("**/run/predict", lambda route: None)  # no answer, as from a server that hangs
+    with page.expect_request("**/run/predict"):
+        page.reload()
+    page.wait_for_selector(f"{CANVAS} .stage")
+    drag(page, CANVAS, (0.1, 0.1), (0.4, 0.4))
+    page.wait_for_timeout(500)
+    assert "a night" in page.evaluate("localStorage['gligen:generate']")
+    page.unroute("**/run/predict")
+    page.reload()
+    ready(page)
+    expect_composed(page)
