@@ -79,7 +79,7 @@ def _build_hole_settings() -> tuple[gr.Radio, gr.Slider]:
             value="auto",
             label=texts.REPAINT,
             info=texts.REPAINT_INFO,
-            min_width=150,
+            min_width=200,
         )
         feather = gr.Slider(
             0,
@@ -88,7 +88,7 @@ def _build_hole_settings() -> tuple[gr.Radio, gr.Slider]:
             step=1,
             label=texts.FEATHER,
             info=texts.FEATHER_INFO,
-            min_width=150,
+            min_width=200,
         )
     return repaint, feather
 

@@ -7,22 +7,16 @@ from playwright.sync_api import Page, expect
 
 from demo.service import GENERATION, ModelCard
 from gligen.kinds import KINDS
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 HOSTILE = '<img src=x onerror="document.title=1"> ${document.title=2} {{value}} # big'
 
 
 @pytest.fixture(scope="module")
 def service():
     return FakeService(KINDS)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def is_dark(page: Page) -> bool:
@@ -157,3 +151,25 @@ def test_a_hostile_model_name_is_text(open_page):
         expect(page.locator("#about")).to_contain_text(HOSTILE)
         assert page.title() == title
         assert page.locator("#model-card img, #about img").count() == 0
+
+
+@pytest.mark.parametrize("height", [520, 760])
+def test_what_stands_below_a_result_stays_in_its_column(address, open_page, height):
+    page = open_page(address, viewport={"width": 1280, "height": height})
+    for tab, name in (("Generate", "generate"), ("Inpaint", "inpaint"), ("Keypoints", "keypoints")):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.locator(f"#{name}-example-1").click()
+        page.locator(f"#{name}-start").click()
+        page.wait_for_selector(f"#{name}-results figure")
+        result = page.locator(f"#{name}-results").bounding_box()
+        keeper = page.locator(f"#{name}-keeper").bounding_box()
+        assert keeper["x"] == pytest.approx(result["x"], abs=2)
+        assert keeper["y"] >= result["y"] + result["height"]
+        assert result["height"] > 200
+
+
+def test_the_settings_of_a_hole_have_room_on_a_phone(address, open_page):
+    page = open_page(address, **PHONE)
+    page.get_by_role("tab", name="Inpaint", exact=True).click()
+    words = page.get_by_text("How many pixels of the photo")
+    assert words.bounding_box()["width"] > 120
