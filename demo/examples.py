@@ -103,9 +103,9 @@ GENERATE = (
 
 INPAINT = (
     Example(
-        "Apple to donut",
+        "Apple to frog",
         "",
-        (("donut", (0.52, 0.45, 0.92, 0.87)),),
+        (("frog", (0.52, 0.45, 0.92, 0.87)),),
         Scene(
             "field",
             (

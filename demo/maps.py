@@ -17,6 +17,13 @@ from gligen.pictures.maps import canny_map, prepare_map, read_labels
 MAP_KINDS = tuple(kind for kind in KINDS if kind_named(kind).modality == MAP)
 
 
+def title_of(kind: str, names: Sequence[str]) -> str:
+    """Return what a kind is called on the page, by the classes that a model's maps name."""
+    if kind == "semantic" and tuple(names) != NAMES:
+        return texts.OWN_CLASSES.format(count=len(names))
+    return kind_named(kind).title
+
+
 @dataclass(frozen=True)
 class MapView:
     """What the page shows of a map."""

@@ -5,9 +5,10 @@ from importlib.metadata import version
 
 import gligen
 from demo.components.article import Article, Row, Section
+from demo.maps import title_of
 from demo.service import ModelCard
 from demo.texts import about as texts
-from gligen.kinds import KINDS, kind_named
+from gligen.kinds import KINDS
 
 PACKAGES = ("torch", "diffusers", "transformers", "gradio")
 
@@ -41,7 +42,7 @@ def _model_rows(card: ModelCard) -> tuple[Row, ...]:
 
 
 def _kind_row(kind: str, card: ModelCard) -> Row:
-    title = kind_named(kind).title
+    title = title_of(kind, card.label_names)
     if not card.has(kind):
         return Row(title, card.way_to(kind), "code")
     width, height = card.image_sizes[kind]

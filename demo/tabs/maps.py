@@ -25,15 +25,14 @@ from demo.maps import (
     look_at,
     open_map_file,
     semantic_map,
+    title_of,
 )
 from demo.service import ModelCard
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
 from demo.tabs.sample_row import build_examples, wire_choice
 from demo.texts import maps as texts
-from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.pictures.ade import NAMES
 from gligen.pictures.canny import HIGH, LOW
 from gligen.world.labels import LABEL_NAMES
 
@@ -115,9 +114,7 @@ def fitting_examples(card: ModelCard) -> list[MapExample]:
 
 
 def _title(kind: str, names: Sequence[str]) -> str:
-    if kind == "semantic" and names != NAMES:
-        return texts.OWN_CLASSES.format(count=len(names))
-    title = kind_named(kind).title
+    title = title_of(kind, names)
     return title[0].upper() + title[1:]
 
 

@@ -6,7 +6,7 @@ PLACEHOLDER = (
     "2. Write a prompt and press Generate. The picture appears here."
 )
 KIND = "Kind of map"
-OWN_CLASSES = "Semantic map of this model's {count} classes"
+OWN_CLASSES = "semantic map of this model's {count} classes"
 MAP = "Map"
 CHOOSE_MAP = "Choose a map"
 FROM_PHOTO = "Or take the edges of a photo"

@@ -44,6 +44,12 @@ def test_about_lists_every_kind_as_loaded_or_with_its_flag():
     assert not rows[kind_named(KEYPOINT).title].startswith("--model")
 
 
+def test_about_counts_the_classes_of_the_model_in_use():
+    rows = rows_of(replace(CARD, label_names=("background", "dog", "cat")))
+    assert "semantic map of this model's 3 classes" in rows
+    assert kind_named("semantic").title not in rows
+
+
 def test_about_names_licence_citation_and_keys():
     texts = [text for s in sections(CARD) for text in (*s.paragraphs, s.code)]
     assert any("Apache License 2.0" in text for text in texts)
