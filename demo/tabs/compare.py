@@ -24,10 +24,17 @@ from demo.components.results import Gallery, ResultView
 from demo.describing import describe_time_left, describe_wait
 from demo.gallery import output_folder
 from demo.handlers import Running, Stopped, request_for
-from demo.jobs import Caller, Replaced, Task, take_turn
+from demo.jobs import Caller, Task, take_turn
 from demo.line import Waiting
 from demo.tabs.generate import GenerateTab, read_asked
-from demo.tabs.running import RunButtons, Workshop, describe_fault, describe_stop, ready, wire
+from demo.tabs.running import (
+    RunButtons,
+    Workshop,
+    describe_stop,
+    ready,
+    until_done,
+    wire,
+)
 from demo.texts import compare as texts
 from demo.texts import operations
 
@@ -151,7 +158,8 @@ def run_comparison(
     """Make all pictures and yield what the page shows; a fault becomes a sentence on the page."""
     signal, buttons, mode = workshop.signals.signal(key), tab.buttons, values[tab.mode]
     caller, card = Caller(key.partition("/")[0], signal), workshop.service.card
-    try:
+
+    def updates() -> Iterator[dict[Any, Any]]:
         asked = read_asked(source, workshop, values)
         request = comparable(request_for(card, asked))
         variants = read_variants(mode, values[tab.taus], request)
@@ -191,14 +199,8 @@ def run_comparison(
                     buttons.notice: Notice(),
                     source.controls.seed: request.seed,
                 }
-    except Replaced:
-        yield {**ready(buttons), buttons.notice: Notice(operations.REPLACED)}
-    except (ValueError, TypeError) as error:
-        yield {**ready(buttons), buttons.notice: Notice(str(error), "bad")}
-    except Exception as error:  # noqa: BLE001 (it is in the log; a page always gets a sentence)
-        yield {**ready(buttons), buttons.notice: Notice(describe_fault(error), "bad")}
-    finally:
-        workshop.signals.finish(key, signal)
+
+    yield from until_done(updates(), workshop, buttons, key, signal)
 
 
 def _going(event: Comparing | ComparisonStopped, buttons: RunButtons) -> dict[Any, Any]:

@@ -148,7 +148,8 @@ def run_request(
     """Make pictures and yield what the page shows; a fault becomes a sentence on the page."""
     signal = workshop.signals.signal(key)
     caller = Caller(key.partition("/")[0], signal)
-    try:
+
+    def paint() -> Iterator[dict[Any, Any]]:
         with closing(work(workshop.desk, workshop.service, caller, read)) as events:
             for event in events:
                 if signal.reason == "replaced":  # the buttons belong to the newer run
@@ -159,6 +160,20 @@ def run_request(
                     yield {buttons.notice: _going(event, signal)}
         if signal.is_set():
             yield ready(buttons)
+
+    yield from until_done(paint(), workshop, buttons, key, signal)
+
+
+def until_done(
+    updates: Iterator[dict[Any, Any]],
+    workshop: Workshop,
+    buttons: RunButtons,
+    key: str,
+    signal: StopSignal,
+) -> Iterator[dict[Any, Any]]:
+    """Yield what a run shows; a fault becomes a sentence, and the run's signal is given back."""
+    try:
+        yield from updates
     except Replaced:
         yield {**ready(buttons), buttons.notice: Notice(texts.REPLACED)}
     except (ValueError, TypeError) as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.demo.serving import served
+
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 WAIT_MS = 60_000  # two slow cores start the page and sample at the same time
 
@@ -56,3 +58,16 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert not faults
+
+
+@pytest.fixture(scope="module")
+def address(service) -> Iterator[str]:
+    """Serve the page on the module's `service`."""
+    with served(service) as address:
+        yield address
+
+
+@pytest.fixture
+def page(address, open_page) -> Page:
+    """Open a wide page on the module's `service`."""
+    return open_page(address)

@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 from demo.service import GENERATION
 from gligen.kinds import KINDS
 from gligen.world.labels import LABEL_NAMES
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
 WIDE = {"viewport": {"width": 1400, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [WIDE, PHONE], ids=["wide", "phone"])
 COLOURS = pytest.mark.parametrize("colours", ["light", "dark"])
 SERIOUS = ("serious", "critical")

@@ -11,7 +11,6 @@ from demo.flags import parse_flags
 from demo.startup import load_service
 from gligen.pictures.metadata import read_settings
 from tests.browser.drawing import boxes, drag, scribble
-from tests.demo.serving import served
 
 GENERATE, INPAINT = "#generate-canvas", "#inpaint-canvas"
 
@@ -19,12 +18,6 @@ GENERATE, INPAINT = "#generate-canvas", "#inpaint-canvas"
 @pytest.fixture(scope="module")
 def service():
     return load_service(parse_flags(["--model", "embedded", "--device", "cpu"]))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def set_steps(page: Page, count: int) -> None:

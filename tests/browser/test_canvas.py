@@ -20,17 +20,6 @@ def service():
     return FakeService(step_seconds=0.02)
 
 
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
-
-
-@pytest.fixture
-def page(address, open_page):
-    return open_page(address)
-
-
 def field(page):
     return page.get_by_label("Grounding instruction").locator("visible=true")
 

@@ -7,7 +7,6 @@ from playwright.sync_api import expect
 from demo.service import GENERATION, IMAGE_GENERATION, INPAINTING
 from tests.browser.drawing import add_boxes, button, named_boxes
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
 CANVAS = "#generate-canvas"
 
@@ -15,17 +14,6 @@ CANVAS = "#generate-canvas"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(kinds=(GENERATION, IMAGE_GENERATION, INPAINTING))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
-
-
-@pytest.fixture
-def page(address, open_page):
-    return open_page(address)
 
 
 # ---- reference pictures and the background ----

@@ -16,7 +16,6 @@ from tests.browser.drawing import (
     selected,
 )
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
 CANVAS = "#generate-canvas"
 
@@ -24,17 +23,6 @@ CANVAS = "#generate-canvas"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(kinds=(GENERATION, IMAGE_GENERATION, INPAINTING))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
-
-
-@pytest.fixture
-def page(address, open_page):
-    return open_page(address)
 
 
 # ---- selecting, moving, resizing ----

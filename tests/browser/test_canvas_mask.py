@@ -9,7 +9,6 @@ from demo.service import GENERATION, INPAINTING
 from tests.browser.drawing import button, drag, hover
 from tests.browser.fingers import PHONE, Fingers
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
 CANVAS = "#inpaint-canvas"
 
@@ -17,12 +16,6 @@ CANVAS = "#inpaint-canvas"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(kinds=(GENERATION, INPAINTING))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def with_photo(page: Page, folder) -> Page:

@@ -11,7 +11,6 @@ from gligen.layout import Layout
 from tests.browser.drawing import add_boxes, boxes, button, drag, named_boxes, names, near, selected
 from tests.browser.fingers import PHONE, Fingers
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
 SIZES = {"wide": {}, "phone": PHONE}
 
@@ -21,17 +20,6 @@ CANVAS = "#generate-canvas"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(kinds=(GENERATION, IMAGE_GENERATION, INPAINTING))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
-
-
-@pytest.fixture
-def page(address, open_page):
-    return open_page(address)
 
 
 # ---- keyboard alone ----

@@ -10,10 +10,10 @@ from demo.flags import parse_flags
 from demo.service import GENERATION, IMAGE_GENERATION, KEYPOINT
 from demo.startup import load_service
 from gligen.pictures.metadata import read_settings
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 RESULTS = "#compare-results"
 
@@ -21,12 +21,6 @@ RESULTS = "#compare-results"
 @pytest.fixture(scope="module")
 def service():
     return FakeService((GENERATION, IMAGE_GENERATION), step_seconds=0.02)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def lay_out(page: Page, steps: int) -> None:

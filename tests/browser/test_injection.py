@@ -18,7 +18,6 @@ from gligen.pictures.metadata import READABLE_KEY, SETTINGS_KEY, read_settings
 from tests.browser.drawing import drag
 from tests.browser.waiting import until
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 from tests.demo.site import Site
 from tests.hostile import BROKEN, hostile_strings
 
@@ -31,12 +30,6 @@ WITHOUT = re.compile(r"[\r\n\u2028\u2029]")  # a field of one line drops these
 @pytest.fixture(scope="module")
 def service():
     return FakeService((GENERATION, INPAINTING, KEYPOINT))
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 @pytest.fixture
@@ -225,6 +218,7 @@ def test_names_of_all_uploads_stay_inside_their_folder(address):
     assert site.ask("GET", "/healthz").status == 200
 
 
+@pytest.mark.slow  # minutes
 @pytest.mark.parametrize("place", ["label", "prompt", "key", "box", "picture"])
 def test_through_the_api_each_is_drawn_or_refused_with_a_sentence(address, place, tmp_path):
     site = Site(address)
@@ -277,9 +271,11 @@ def settings_with(text: str, number: int) -> tuple[dict, bool]:
     return document, number % 5 < 3
 
 
-@pytest.mark.parametrize("form", ["link"])
+@pytest.mark.slow  # minutes
+@pytest.mark.parametrize("form", ["layout", "picture", "link"])
 def test_in_layouts_pictures_and_links_they_fill_the_page_or_get_a_sentence(guarded, form):
     page = guarded
+    page.wait_for_selector("html[data-gligen=ready]")
     page.locator("#generate-keeper summary").click()
     field = page.locator("#generate-keeper input[type=file]")
     told = page.locator("#generate-keeper .said, #generate-notice .message")
@@ -291,10 +287,10 @@ def test_in_layouts_pictures_and_links_they_fill_the_page_or_get_a_sentence(guar
         with page.expect_response(lambda answer: answer.url.endswith("/run/predict")) as answer:
             match form:
                 case "layout":
-                    file = {"name": f"{text}.json", "mimeType": "application/json"}
+                    file = {"name": "layout.json", "mimeType": "application/json"}
                     field.set_input_files({**file, "buffer": data.encode()})
                 case "picture":
-                    file = {"name": f"{text}.png", "mimeType": "image/png"}
+                    file = {"name": "picture.png", "mimeType": "image/png"}
                     content = picture(**{SETTINGS_KEY: data})
                     field.set_input_files({**file, "buffer": content})
                 case _:

@@ -24,11 +24,6 @@ def address():
         yield address
 
 
-@pytest.fixture
-def page(address, open_page):
-    return open_page(address)
-
-
 def prepare(page: Page, tab: str) -> None:
     """Go to a tab and set what makes pictures quick and comparable."""
     page.get_by_role("tab", name=tab).click()

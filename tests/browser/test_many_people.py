@@ -105,6 +105,7 @@ def message(page: Page):
     return page.locator("#generate-notice .message")
 
 
+@pytest.mark.slow  # more than a minute
 def test_nothing_crosses_over_between_two_browsers(open_page, monkeypatch):
     monkeypatch.setattr(handlers, "REPORT_SECONDS", 0)
     monkeypatch.setattr(handlers, "PREVIEW_SECONDS", 0)

@@ -9,10 +9,10 @@ from demo.service import GENERATION
 from gligen.kinds import KINDS
 from gligen.pictures.ade import NAMES
 from tests.browser.drawing import drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 PREVIEW, PAINTER = "#maps-preview", "#maps-painter"
 
@@ -20,12 +20,6 @@ PREVIEW, PAINTER = "#maps-preview", "#maps-painter"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(KINDS, step_seconds=0.01)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 @pytest.fixture

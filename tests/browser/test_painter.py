@@ -8,11 +8,11 @@ from playwright.sync_api import Page, expect
 
 from gligen.world.labels import LABEL_NAMES, label_of
 from tests.browser.drawing import drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
 PAINTER = "#maps-painter"
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 HOSTILE = '<img src=x onerror="document.title=1"> ${document.title=2} {{value}}'
 
 
@@ -21,12 +21,6 @@ def service():
     fake = FakeService(("generation_text_box", "semantic"))
     fake.card = replace(fake.card, label_names=LABEL_NAMES)
     return fake
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 @pytest.fixture

@@ -7,22 +7,16 @@ from playwright.sync_api import Page, expect
 from demo.service import GENERATION, IMAGE_GENERATION, IMAGE_INPAINTING, INPAINTING
 from gligen.kinds import KINDS
 from tests.browser.drawing import boxes, drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
 CANVAS = "#generate-canvas"
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture(scope="module")
 def service():
     return FakeService(KINDS, step_seconds=0.01)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 @pytest.fixture

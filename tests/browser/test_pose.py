@@ -10,23 +10,17 @@ from demo.service import GENERATION, KEYPOINT
 from gligen.kinds import KINDS
 from gligen.person import JOINTS
 from tests.browser.drawing import drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
 CANVAS = "#keypoints-canvas"
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 NOSE, WRIST = JOINTS.index("nose"), JOINTS.index("left wrist")
 
 
 @pytest.fixture(scope="module")
 def service():
     return FakeService(KINDS, step_seconds=0.01)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def open_tab(page: Page) -> Page:

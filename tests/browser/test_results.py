@@ -8,10 +8,9 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.drawing import drag
+from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
-from tests.demo.serving import served
 
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 RESULTS = "#generate-results"
 INPAINT = "#inpaint-results"
@@ -20,12 +19,6 @@ INPAINT = "#inpaint-results"
 @pytest.fixture(scope="module")
 def service():
     return FakeService(step_seconds=0.01)
-
-
-@pytest.fixture(scope="module")
-def address(service):
-    with served(service) as address:
-        yield address
 
 
 def set_number(page: Page, name: str, value: int) -> None:
