@@ -1,7 +1,6 @@
 """Answers of events leave the properties of components that they do not concern alone."""
 
-import asyncio
-
+import anyio.from_thread
 import gradio as gr
 import pytest
 
@@ -14,7 +13,9 @@ def answers_of(kind: type[gr.Blocks]) -> list:
         button = gr.Button()
         button.click(lambda: {told: gr.HTML(sentence="e")}, outputs=[told, untold])
     [function] = blocks.fns.values()
-    return asyncio.run(blocks.postprocess_data(function, function.fn(), None))
+    # In a thread of its own: this one may hold the event loop of a browser opened by another test.
+    with anyio.from_thread.start_blocking_portal() as elsewhere:
+        return elsewhere.call(blocks.postprocess_data, function, function.fn(), None)
 
 
 def test_an_output_without_a_value_keeps_its_properties():
