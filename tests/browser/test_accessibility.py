@@ -13,6 +13,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 WIDE = {"viewport": {"width": 1400, "height": 900}}
 SHAPES = pytest.mark.parametrize("shape", [WIDE, PHONE], ids=["wide", "phone"])
 COLOURS = pytest.mark.parametrize("colours", ["light", "dark"])

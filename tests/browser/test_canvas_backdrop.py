@@ -8,6 +8,8 @@ from demo.service import GENERATION, IMAGE_GENERATION, INPAINTING
 from tests.browser.drawing import add_boxes, button, named_boxes
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#generate-canvas"
 
 

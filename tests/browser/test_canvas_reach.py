@@ -12,6 +12,8 @@ from tests.browser.drawing import add_boxes, boxes, button, drag, named_boxes, n
 from tests.browser.fingers import PHONE, Fingers
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"wide": {}, "phone": PHONE}
 
 CANVAS = "#generate-canvas"

@@ -14,6 +14,8 @@ from tests.browser.drawing import boxes, drag, hover
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#generate-canvas"
 GRID = [
     ((column + 0.1) / 6, (row + 0.1) / 5, (column + 0.8) / 6, (row + 0.8) / 5)

@@ -21,6 +21,8 @@ from tests.demo.fake_service import FakeService
 from tests.demo.site import Site
 from tests.hostile import BROKEN, hostile_strings
 
+pytestmark = pytest.mark.slow
+
 STRINGS = hostile_strings()
 TEXTS = [text for text in STRINGS if text not in BROKEN]
 NUM_BOXES = 30

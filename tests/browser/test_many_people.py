@@ -21,6 +21,8 @@ from tests.browser.waiting import until
 from tests.demo.fake_service import SIDE, FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 20
 PEOPLE = ("anna", "ben")
 

@@ -13,6 +13,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 PREVIEW, PAINTER = "#maps-preview", "#maps-painter"
 

@@ -17,6 +17,8 @@ from tests.browser.drawing import boxes, drag
 from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#generate-canvas"
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">${document.title='hacked'}{{x}}\u202e"

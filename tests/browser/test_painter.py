@@ -12,6 +12,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 PAINTER = "#maps-painter"
 HOSTILE = '<img src=x onerror="document.title=1"> ${document.title=2} {{value}}'
 

@@ -11,6 +11,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#generate-canvas"
 
 

@@ -14,6 +14,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#keypoints-canvas"
 NOSE, WRIST = JOINTS.index("nose"), JOINTS.index("left wrist")
 

@@ -11,6 +11,8 @@ from tests.browser.drawing import drag
 from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 RESULTS = "#generate-results"
 INPAINT = "#inpaint-results"
