@@ -12,7 +12,7 @@ from gligen.kinds import check_layout, kind_named
 from gligen.layout import Layout
 from gligen.regionlists import RegionLists
 from gligen.request import Request
-from gligen.running import Generators
+from gligen.run import Generators
 
 Value = TypeVar("Value")
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")

@@ -1,7 +1,7 @@
 """Driving a run the way diffusers' pipelines are driven: progress bar, callbacks, interruption."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -9,7 +9,9 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
 from gligen.components import Components
-from gligen.running import Change, EncodedText, Run, encode_text, run_steps
+from gligen.run import Change, Run
+from gligen.running import run_steps
+from gligen.texts import EncodedText, read_run_texts
 
 # What a callback may read and replace, under diffusers' names.
 TENSOR_INPUTS = ("latents", "prompt_embeds", "negative_prompt_embeds")
@@ -65,9 +67,9 @@ def drive(pipeline: Driven, components: Components, run: Run, callbacks: Callbac
     Raises:
         ValueError: a callback returns a tensor that does not fit.
     """
-    text = encode_text(components, run)
-    run = replace(run, prompt_embeds=text.context, negative_prompt_embeds=text.negative)
-    steps = run_steps(components, run)
+    texts = read_run_texts(components, run)
+    text = texts.encoded
+    steps = run_steps(components, run, texts)
     with pipeline.progress_bar(total=run.num_steps) as bar:
         step, latents = next(steps, None), torch.empty(0)
         while step is not None:

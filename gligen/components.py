@@ -16,6 +16,7 @@ from diffusers.image_processor import VaeImageProcessor
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from gligen.exact.options import ALL_SAVINGS, ExactOptions
 from gligen.unet import kind_of
 
 
@@ -38,6 +39,7 @@ class Components:
     controlnet: ControlNetModel | MultiControlNetModel | None = None
     adapter: T2IAdapter | None = None
     ip_adapter_image_encoder: CLIPVisionModelWithProjection | None = None
+    exact: ExactOptions = ALL_SAVINGS
 
     @property
     def kind(self) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
@@ -63,22 +63,41 @@ def encode_prompts(
         prompts: B texts.
         clip_skip: number of last layers to leave out; the final normalisation is still applied.
     """
+    return encode_texts(tokenizer, text_encoder, prompts, clip_skip)[0]
+
+
+def encode_texts(
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    texts: Sequence[str],
+    clip_skip: int | None = None,
+) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B D"]]:
+    """Encode texts that may be prompts or phrases in one pass.
+
+    Args and cutting are those of `encode_prompts`.
+
+    Returns:
+        What each text is as a prompt, and its feature as a phrase. The attention is causal, so the
+        padding behind the end token, which phrases do without elsewhere, does not change it.
+    """
     limit = tokenizer.model_max_length
-    prompts = [spell_out(tokenizer, prompt) for prompt in prompts]
+    texts = [spell_out(tokenizer, text) for text in texts]
     encoded = tokenizer(
-        prompts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
+        texts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt"
     )
-    for prompt in prompts:
-        whole = tokenizer(prompt, truncation=False, verbose=False).input_ids
+    for text in texts:
+        whole = tokenizer(text, truncation=False, verbose=False).input_ids
         if len(whole) > limit:
             lost = tokenizer.decode(whole[limit - 1 : -1])
             logger.warning("The text encoder reads %d tokens; this was cut off: %r.", limit, lost)
     ids = encoded.input_ids.to(input_device(text_encoder))
     if clip_skip is None:
-        return text_encoder(ids).last_hidden_state
-    states = text_encoder(ids, output_hidden_states=True).hidden_states
+        states = text_encoder(ids).last_hidden_state
+        return states, _end_states(tokenizer, ids, states)
+    output = text_encoder(ids, output_hidden_states=True)
     inner = getattr(text_encoder, "text_model", text_encoder)  # transformers < 5.? nests it
-    return inner.final_layer_norm(states[-(clip_skip + 1)])
+    skipped = inner.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
+    return skipped, _end_states(tokenizer, ids, output.last_hidden_state)
 
 
 def encode_phrases(
@@ -98,7 +117,16 @@ def encode_phrases(
     encoded = tokenizer(phrases, padding=True, return_tensors="pt").to(input_device(text_encoder))
     ids = encoded.input_ids
     states = text_encoder(ids, attention_mask=encoded.attention_mask).last_hidden_state
-    # Not `pooler_output`: with the configuration of SD 1.x it is the state at the largest id, which
-    # a learned word (textual inversion) has.
+    return _end_states(tokenizer, ids, states)
+
+
+def _end_states(
+    tokenizer: CLIPTokenizer, ids: Int[Tensor, "N L"], states: Float[Tensor, "N L D"]
+) -> Float[Tensor, "N D"]:
+    """Return the state at the first end token of each text.
+
+    Not `pooler_output`: with the configuration of SD 1.x it is the state at the largest id, which
+    a learned word (textual inversion) has.
+    """
     ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1).to(states.device)
     return states[torch.arange(len(states), device=states.device), ends]

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gligen.components import Components
+from gligen.exact.decoding import decode_latents
 from gligen.holes import Hole
 from gligen.inpainting import composite
 
@@ -20,7 +21,7 @@ def decode(components: Components, latents: Float[Tensor, "B c h w"]) -> list[Im
     """Decode latents to RGB pictures of the size that the model painted."""
     vae = components.vae
     latents = latents.to(vae.dtype) / vae.config.scaling_factor
-    pixels = vae.decode(latents, return_dict=False)[0]
+    pixels = decode_latents(vae, latents, components.exact)
     return cast("list[Image.Image]", components.image_processor.postprocess(pixels))
 
 

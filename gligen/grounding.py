@@ -4,7 +4,7 @@ Shapes: B pictures, M grounding tokens, D token width, E channels of a map, late
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -56,6 +56,7 @@ def encode_grounding(
     layouts: Sequence[Layout],
     size: tuple[int, int],
     references: ReferenceOptions = AS_TRAINED,
+    phrases: Callable[[Sequence[str]], Tensor] | None = None,
 ) -> RunGrounding:
     """Encode the layouts of B pictures; each different phrase and picture is encoded once.
 
@@ -67,6 +68,7 @@ def encode_grounding(
         layouts: B of them.
         size: width and height in pixels of what the model paints.
         references: how reference and style pictures are read.
+        phrases: gives the features [N, D] of N phrases; default: the text encoder.
 
     Raises:
         ValueError: a layout holds what the model cannot follow.
@@ -88,7 +90,10 @@ def encode_grounding(
     ]
     if not (any(has_grounding) or kind.is_inpainting):
         return RunGrounding()
-    encoded = encode_layouts(components, layouts, size, references)
+    encoders = _own_encoders(components, references)
+    if phrases is not None:
+        encoders = replace(encoders, phrases=phrases)
+    encoded = encode_layouts(components, layouts, size, references, encoders)
     tokens = unet.position_net(encoded).tokens.to(components.device)
     null_tokens = unet.position_net(encoded.null()).tokens.to(components.device)
     if isinstance(encoded, MapGrounding):

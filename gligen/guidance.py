@@ -1,10 +1,12 @@
 """One guided evaluation of the UNet: both halves of classifier-free guidance in one batch.
 
-Shapes: B pictures, L text tokens, M grounding tokens, D token width, latents [B, c, h, w].
+Shapes: B pictures, R rows (both halves, the unconditional one first, or one half), L text tokens,
+M grounding tokens, D token width, latents [B, c, h, w].
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,10 +16,11 @@ from torch import Tensor
 
 from gligen.addons.residuals import Residuals
 from gligen.attention import Grounding
+from gligen.exact.unet import Conditioning, PreparedUNet
 from gligen.unet import predict
 
 # (latents, timestep, context, index of the step) -> what networks beside the UNet add in it
-SideNetworks = Callable[[Tensor, Tensor | int, Tensor, int], Residuals]
+SideNetworks = Callable[[Tensor, Tensor | float, Tensor, int], Residuals]
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ class GuidedModel:
     side_networks: SideNetworks | None = None  # they see the latents alone, without more channels
     # Of each IP-Adapter: the half of the empty picture, then that of the pictures
     picture_tokens: list[Float[Tensor, "R _ _ D"]] | None = None
+    prepared: PreparedUNet | None = None  # the same UNet, evaluated with savings
 
     @torch.no_grad()
     def __call__(
         self,
         latents: Float[Tensor, "B c h w"],
-        timestep: Tensor | int,
+        timestep: Tensor | float,
         gate_scale: float,
         step: int = 0,
     ) -> Float[Tensor, "B c h w"]:
@@ -59,21 +63,10 @@ class GuidedModel:
         # Once grounding is off the base alone goes on: its first convolution reads bare latents.
         if self.map_channels is not None and gate_scale != 0:
             x = torch.cat([x, self.map_channels], dim=1)
-        context = self.context
-        if self.negative_context is not None:
-            context = torch.cat([self.negative_context, context])
-            latents, x = torch.cat([latents, latents]), torch.cat([x, x])
-        output = predict(
-            self.unet,
-            x,
-            timestep,
-            context,
-            self._grounding(gate_scale),
-            self.cross_attention_kwargs,
-            self.side_networks and self.side_networks(latents, timestep, context, step),
-            # Without guidance the half of the empty picture is left out.
-            self.picture_tokens and [tokens[-len(x) :] for tokens in self.picture_tokens],
-        )
+        if self.prepared is not None:
+            output = self.prepared(x, float(timestep), self._conditioning, gate_scale)
+        else:
+            output = self._evaluate(latents, x, timestep, gate_scale, step)
         if self.negative_context is None:
             return output
         unconditional, conditional = output.chunk(2)
@@ -82,17 +75,70 @@ class GuidedModel:
             return guided
         return rescale(guided, conditional, self.guidance_rescale)
 
-    def _grounding(self, gate_scale: float) -> Grounding | None:
-        if self.tokens is None or gate_scale == 0:
-            return None
-        num_halves = 1 if self.negative_context is None else 2
-        strength: float | Tensor = gate_scale
-        if self.grounded is not None:
-            strength = torch.cat([gate_scale * self.grounded] * num_halves)
-        if num_halves == 1:
-            return Grounding(self.tokens, strength)
+    def told(
+        self,
+        guidance_scale: float,
+        context: Float[Tensor, "B L D"],
+        negative_context: Float[Tensor, "B L D"] | None,
+    ) -> "GuidedModel":
+        """Return the model with other prompts, or another scale."""
+        model = replace(
+            self,
+            guidance_scale=guidance_scale,
+            context=context,
+            negative_context=negative_context,
+        )
+        is_same = context is self.context and negative_context is self.negative_context
+        if is_same and "_conditioning" in self.__dict__:
+            model.__dict__["_conditioning"] = self._conditioning
+        return model
+
+    def _evaluate(
+        self, latents: Tensor, x: Tensor, timestep: Tensor | float, gate_scale: float, step: int
+    ) -> Tensor:
+        """Evaluate the UNet as it is, both halves in one batch."""
+        if self.negative_context is not None:
+            latents, x = torch.cat([latents, latents]), torch.cat([x, x])
+        context, tokens = self._contexts, self._all_tokens
+        grounding = None
+        if tokens is not None and gate_scale != 0:
+            strength = self._strength
+            grounding = Grounding(tokens, gate_scale * (1.0 if strength is None else strength))
+        return predict(
+            self.unet,
+            x,
+            timestep,
+            context,
+            grounding,
+            self.cross_attention_kwargs,
+            self.side_networks and self.side_networks(latents, timestep, context, step),
+            # Without guidance the half of the empty picture is left out.
+            self.picture_tokens and [tokens[-len(x) :] for tokens in self.picture_tokens],
+        )
+
+    @cached_property
+    def _conditioning(self) -> Conditioning:
+        assert self.prepared is not None, "only a prepared UNet is conditioned beforehand"
+        return self.prepared.conditioning(self._contexts, self._all_tokens, self._strength)
+
+    @property
+    def _contexts(self) -> Float[Tensor, "R L D"]:
+        if self.negative_context is None:
+            return self.context
+        return torch.cat([self.negative_context, self.context])
+
+    @property
+    def _all_tokens(self) -> Float[Tensor, "R M D"] | None:
+        if self.tokens is None or self.negative_context is None:
+            return self.tokens
         assert self.null_tokens is not None, "grounded guidance needs null tokens"
-        return Grounding(torch.cat([self.null_tokens, self.tokens]), strength)
+        return torch.cat([self.null_tokens, self.tokens])
+
+    @property
+    def _strength(self) -> Float[Tensor, "R 1 1"] | None:
+        if self.grounded is None or self.negative_context is None:
+            return self.grounded
+        return torch.cat([self.grounded, self.grounded])
 
 
 def rescale(

@@ -52,6 +52,7 @@ from gligen.callargs import (
 from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
 from gligen.encoding import encode_prompts
+from gligen.exact.options import ExactOptions
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
@@ -59,7 +60,8 @@ from gligen.layout import Layout
 from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result, check_zoom
-from gligen.running import Generators, Run, run_steps
+from gligen.run import Generators, Run
+from gligen.running import run_steps
 from gligen.sampling import Step
 from gligen.saving import FURTHER_PARTS, check_savable, write_index
 from gligen.unet import add_grounding
@@ -165,6 +167,7 @@ class GligenPipeline(
         self.num_timesteps = 0
         self.model_name = ""  # what settings and pages call the model; loaders set it
         self.label_names: tuple[str, ...] = ()  # of a semantic map, where not ADE20K's
+        self.exact_options = ExactOptions()  # savings that change no result
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part that was missing is from then on also saved."""
@@ -244,6 +247,7 @@ class GligenPipeline(
             controlnet=self.controlnet,
             adapter=self.adapter,
             ip_adapter_image_encoder=self.ip_adapter_image_encoder,
+            exact=self.exact_options,
         )
 
     # ---------------------------------------------------------------- the library's own interface

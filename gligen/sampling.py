@@ -24,9 +24,9 @@ from diffusers import (
 from torch import Tensor
 
 # (latents as the model reads them, timestep) -> model output, guidance included
-Evaluate = Callable[[Tensor, Tensor | int], Tensor]
+Evaluate = Callable[[Tensor, float], Tensor]
 # (latents, timestep, gate scale, index of the step) -> model output, guidance included
-GatedModel = Callable[[Tensor, Tensor | int, float, int], Tensor]
+GatedModel = Callable[[Tensor, float, float, int], Tensor]
 # (latents, index of the step, sampler) -> latents that enter the step
 Blend = Callable[[Tensor, int, "Sampler"], Tensor]
 
@@ -48,6 +48,11 @@ class Sampler(Protocol):
     """One run of a numerical method from noise to latents."""
 
     num_steps: int
+
+    @property
+    def timesteps(self) -> Sequence[float]:
+        """Training timesteps at which the model is evaluated."""
+        ...
 
     def start(self, noise: Tensor) -> Tensor:
         """Scale unit noise to what the first step expects."""
@@ -86,7 +91,7 @@ def denoise(
             latents = blend(latents, index, sampler)
 
         def evaluate(
-            x: Tensor, timestep: Tensor | int, gate: float = gate_scale, step: int = index
+            x: Tensor, timestep: float, gate: float = gate_scale, step: int = index
         ) -> Tensor:
             return model(x, timestep, gate, step)
 
@@ -219,6 +224,8 @@ class SchedulerSampler:
         accepted = inspect.signature(self.scheduler.step).parameters
         extras: dict[str, Any] = {"generator": generator, "eta": eta}
         self._extras = {name: value for name, value in extras.items() if name in accepted}
+        # As numbers: a tensor of a GPU would be waited for in every step.
+        self.timesteps: list[float] = self.scheduler.timesteps.tolist()
         self._evaluations = _group_evaluations(self.scheduler)
         self.num_steps = len(self._evaluations)
 
@@ -238,13 +245,13 @@ class SchedulerSampler:
         for evaluation in self._evaluations[index]:
             timestep = self.scheduler.timesteps[evaluation]
             scaled = self.scheduler.scale_model_input(latents, timestep)
-            output = evaluate(scaled, timestep)
+            output = evaluate(scaled, self.timesteps[evaluation])
             result = self.scheduler.step(output, timestep, latents, **self._extras)
             predicted = getattr(result, "pred_original_sample", None)
             if predicted is None:
                 predicted = self._clean(scaled, output, timestep)
             latents = result.prev_sample
-        return latents, predicted, int(self.scheduler.timesteps[self._evaluations[index][0]])
+        return latents, predicted, int(self.timesteps[self._evaluations[index][0]])
 
     def _clean(self, latents: Tensor, output: Tensor, timestep: Tensor) -> Tensor:
         """Estimate the clean latents from the variance-preserving latents that the model read."""

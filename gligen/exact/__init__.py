@@ -1,0 +1,1 @@
+"""Evaluating the models with fewer operations and the same result, one switch for each saving."""

@@ -1,0 +1,230 @@
+"""A UNet prepared for one run: what its evaluations have in common is computed once.
+
+Shapes: B pictures, R rows (B, or 2 B with both halves of guidance), M grounding tokens, L text
+tokens, D width of a token, latents [B, c, h, w].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gligen.exact.layers import BlockInputs, Gates, Resnet, Transformer, widen
+from gligen.exact.options import ExactOptions
+from gligen.exact.upsampling import folded_upsamplers
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What all evaluations of a run are told, the same in every step."""
+
+    blocks: list[BlockInputs]  # one for each transformer block, in the order of evaluation
+    strength: Float[Tensor, "R 1 1"] | None = None  # of the grounding of each row; None: all 1
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that an evaluation answers."""
+        return len(self.blocks[0].context)
+
+    def last_rows(self, rows: int) -> "Conditioning":
+        """Return the conditioning of the last rows, which are the conditional half."""
+        strength = None if self.strength is None else self.strength[-rows:]
+        return Conditioning([block.last_rows(rows) for block in self.blocks], strength)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What diffusers calls a down, mid or up block."""
+
+    resnets: list[int]  # places in PreparedUNet.resnets
+    transformers: list[int | None]  # behind each resnet; places in PreparedUNet.transformers
+    sampler: nn.Module | None = None  # at its end, to the next size
+
+
+class PreparedUNet:
+    """Evaluate a UNet with the savings of `options`; see `gligen.exact.support` for which can be.
+
+    The UNet is read and never changed. Merged weights are made here and go with this object, so
+    that a change of the model between two runs is seen by the next.
+
+    Args:
+        unet: with or without grounding layers.
+        options: which savings are made.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, options: ExactOptions):
+        self.unet: Any = unet  # diffusers does not say of what type its parts are
+        self.options = options
+        self.resnets: list[Resnet] = []
+        self.transformers: list[Transformer] = []
+        self._downs = [self._level(block, "downsamplers") for block in unet.down_blocks]
+        self._mid = self._level(unet.mid_block) if unet.mid_block is not None else None
+        self._ups = [self._level(block, "upsamplers") for block in unet.up_blocks]
+        samplers = [level.sampler for level in self._ups if level.sampler is not None]
+        self._folded = folded_upsamplers(samplers, options.upsample)
+        self._biases: dict[float, list[Tensor]] = {}
+        self._gates: dict[float, list[Gates | None]] = {}
+
+    def _level(self, block: Any, sampler: str = "") -> _Level:
+        attentions = list(getattr(block, "attentions", None) or [])
+        resnets: list[int] = []
+        transformers: list[int | None] = []
+        for index, resnet in enumerate(block.resnets):
+            resnets.append(len(self.resnets))
+            self.resnets.append(Resnet(resnet))
+            if index >= len(attentions):  # no attention at all, or the last resnet of the middle
+                transformers.append(None)
+                continue
+            transformers.append(len(self.transformers))
+            self.transformers.append(Transformer(attentions[index], self.options))
+        return _Level(resnets, transformers, next(iter(getattr(block, sampler, None) or []), None))
+
+    # ---------------------------------------------------------------- once in a run
+
+    @torch.no_grad()
+    def conditioning(
+        self,
+        context: Float[Tensor, "R L D"],
+        tokens: Float[Tensor, "R M D"] | None = None,
+        strength: Float[Tensor, "R 1 1"] | None = None,
+    ) -> Conditioning:
+        """Prepare what is attended to; `strength` of the grounding is one for each row."""
+        blocks = [b for transformer in self.transformers for b in transformer.blocks]
+        return Conditioning([block.inputs(context, tokens) for block in blocks], strength)
+
+    @torch.no_grad()
+    def prepare_times(self, timesteps: Sequence[float]) -> None:
+        """Embed all timesteps of a run at once; others are embedded when they come."""
+        if not self.options.time_table:
+            return
+        missing = [t for t in dict.fromkeys(timesteps) if t not in self._biases]
+        if missing:
+            biases = self._embed(missing)
+            self._biases.update(
+                (t, [bias[row] for bias in biases]) for row, t in enumerate(missing)
+            )
+
+    def _embed(self, timesteps: Sequence[float]) -> list[Float[Tensor, "T _"]]:
+        """Return for each resnet the bias that stands for each timestep."""
+        unet = self.unet
+        times = torch.tensor(timesteps, device=unet.conv_out.weight.device)
+        waves = unet.time_proj(times).to(unet.dtype)
+        activated = F.silu(unet.time_embedding(waves))
+        return [resnet.time_bias(activated) for resnet in self.resnets]
+
+    # ---------------------------------------------------------------- in every step
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x: Float[Tensor, "B c h w"],
+        timestep: float,
+        conditioning: Conditioning,
+        gate_scale: float,
+    ) -> Float[Tensor, "R out h w"]:
+        """Evaluate the UNet once.
+
+        Args:
+            x: the same for both halves of guidance.
+            timestep: of the noise that the model was trained on.
+            conditioning: from `conditioning`.
+            gate_scale: strength of the grounding, 0 leaves the gated layers out.
+        """
+        return self.evaluate(
+            x, self._bias(timestep), conditioning, self._open_gates(gate_scale, conditioning)
+        )
+
+    def _bias(self, timestep: float) -> list[Tensor]:
+        if timestep in self._biases:
+            return self._biases[timestep]
+        biases = [bias[0] for bias in self._embed([timestep])]
+        if self.options.time_table:
+            self._biases[timestep] = biases
+        return biases
+
+    def _open_gates(self, scale: float, conditioning: Conditioning) -> list[Gates | None]:
+        """Return the gates of all blocks; those that are the same for all rows are kept."""
+        blocks = [b for transformer in self.transformers for b in transformer.blocks]
+        if scale == 0 or conditioning.blocks[0].tokens is None:
+            return [None] * len(blocks)
+        if scale not in self._gates:
+            layers = [block.gated_layer for block in blocks]
+            assert None not in layers, "a grounded UNet has a gated layer in every block"
+            self._gates[scale] = [
+                Gates(scale * layer.alpha_attn.tanh(), scale * layer.alpha_dense.tanh())
+                for layer in layers
+                if layer is not None
+            ]
+        gates = self._gates[scale]
+        if conditioning.strength is None:
+            return gates
+        rows = conditioning.strength
+        return [
+            gate and replace(gate, attention=rows * gate.attention, dense=rows * gate.dense)
+            for gate in gates
+        ]
+
+    def evaluate(
+        self,
+        x: Float[Tensor, "B c h w"],
+        biases: list[Tensor],
+        conditioning: Conditioning,
+        gates: list[Gates | None],
+    ) -> Float[Tensor, "R out h w"]:
+        """Evaluate the UNet on prepared inputs: tensors in, a tensor out."""
+        unet, rows = self.unet, conditioning.rows
+        pass_ = _Pass(self, biases, conditioning, gates)
+        if not self.options.shared_prefix:
+            x = widen(x, rows)
+        h = unet.conv_in(x)
+        skips = [h]
+        for level in self._downs:
+            for resnet, transformer in zip(level.resnets, level.transformers, strict=True):
+                h = pass_.through(h, resnet, transformer)
+                skips.append(h)
+            if level.sampler is not None:
+                h = level.sampler(h)
+                skips.append(h)
+        if self._mid is not None:
+            for resnet, transformer in zip(self._mid.resnets, self._mid.transformers, strict=True):
+                h = pass_.through(h, resnet, transformer)
+        for level in self._ups:
+            for resnet, transformer in zip(level.resnets, level.transformers, strict=True):
+                h = torch.cat([widen(h, rows), widen(skips.pop(), rows)], dim=1)
+                h = pass_.through(h, resnet, transformer)
+            if level.sampler is not None:
+                h = self._upsample(level.sampler, h, skips[-1].shape[2:])
+        if unet.conv_norm_out is not None:
+            h = F.silu(unet.conv_norm_out(h), inplace=True)
+        return unet.conv_out(h)
+
+    def _upsample(self, sampler: nn.Module, h: Tensor, size: torch.Size) -> Tensor:
+        if size != (2 * h.shape[2], 2 * h.shape[3]):
+            return sampler(h, size)  # latents of an odd side are not doubled
+        folded = self._folded.get(sampler)
+        return sampler(h) if folded is None else folded(h)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One evaluation on its way through the levels."""
+
+    unet: PreparedUNet
+    biases: list[Tensor]
+    conditioning: Conditioning
+    gates: list[Gates | None]
+
+    def through(self, h: Tensor, resnet: int, transformer: int | None) -> Tensor:
+        """Return what comes out behind a resnet and the transformer behind it."""
+        h = self.unet.resnets[resnet](h, self.biases[resnet])
+        if transformer is None:
+            return h
+        first = sum(len(t.blocks) for t in self.unet.transformers[:transformer])
+        behind = first + len(self.unet.transformers[transformer].blocks)
+        inputs = self.conditioning.blocks[first:behind]
+        return self.unet.transformers[transformer](h, inputs, self.gates[first:behind])
