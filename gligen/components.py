@@ -16,6 +16,7 @@ from diffusers.image_processor import VaeImageProcessor
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from gligen.exact.graphs import Graphs
 from gligen.exact.options import ALL_SAVINGS, ExactOptions
 from gligen.unet import kind_of
 
@@ -40,6 +41,7 @@ class Components:
     adapter: T2IAdapter | None = None
     ip_adapter_image_encoder: CLIPVisionModelWithProjection | None = None
     exact: ExactOptions = ALL_SAVINGS
+    graphs: Graphs | None = None  # recordings of earlier runs; None: nothing is recorded
 
     @property
     def kind(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gligen.addons.residuals import Residuals
 from gligen.attention import Grounding
+from gligen.exact.graphs import GraphedUNet
 from gligen.exact.unet import Conditioning, PreparedUNet
 from gligen.unet import predict
 
@@ -45,7 +46,7 @@ class GuidedModel:
     side_networks: SideNetworks | None = None  # they see the latents alone, without more channels
     # Of each IP-Adapter: the half of the empty picture, then that of the pictures
     picture_tokens: list[Float[Tensor, "R _ _ D"]] | None = None
-    prepared: PreparedUNet | None = None  # the same UNet, evaluated with savings
+    prepared: PreparedUNet | GraphedUNet | None = None  # the same UNet, evaluated with savings
 
     @torch.no_grad()
     def __call__(

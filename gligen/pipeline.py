@@ -52,6 +52,7 @@ from gligen.callargs import (
 from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
 from gligen.components import Components
 from gligen.encoding import encode_prompts
+from gligen.exact.graphs import Graphs
 from gligen.exact.options import ExactOptions
 from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
@@ -168,6 +169,7 @@ class GligenPipeline(
         self.model_name = ""  # what settings and pages call the model; loaders set it
         self.label_names: tuple[str, ...] = ()  # of a semantic map, where not ADE20K's
         self.exact_options = ExactOptions()  # savings that change no result
+        self._graphs = Graphs()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part that was missing is from then on also saved."""
@@ -248,6 +250,7 @@ class GligenPipeline(
             adapter=self.adapter,
             ip_adapter_image_encoder=self.ip_adapter_image_encoder,
             exact=self.exact_options,
+            graphs=self._graphs if self._execution_device.type == "cuda" else None,
         )
 
     # ---------------------------------------------------------------- the library's own interface

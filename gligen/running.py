@@ -13,6 +13,7 @@ from gligen.addons.control import side_networks
 from gligen.addons.ip_adapter import picture_tokens
 from gligen.addons.lorascale import lora_scale
 from gligen.components import Components
+from gligen.exact.graphs import GraphedUNet
 from gligen.exact.support import why_plain
 from gligen.exact.unet import PreparedUNet
 from gligen.grounding import encode_grounding
@@ -104,17 +105,21 @@ def run_steps(
 
 def prepare_unet(
     components: Components, run: Run, timesteps: Sequence[float]
-) -> PreparedUNet | None:
+) -> PreparedUNet | GraphedUNet | None:
     """Prepare the UNet for a run; None where it must be evaluated as it is."""
     unet, options = components.unet, components.exact
     further = set(run.cross_attention_kwargs or {}) - {"scale"}
     if not options.changes_unet or further or why_plain(unet):
         return None
-    if hasattr(unet, "_hf_hook"):
+    is_offloaded = hasattr(unet, "_hf_hook")
+    if is_offloaded:
         unet._hf_hook.pre_forward(unet)  # brings an offloaded model, as calling it would
     prepared = PreparedUNet(unet, options)
     prepared.prepare_times(timesteps)
-    return prepared
+    # A model that comes and goes lies elsewhere each time, so recordings would not serve twice.
+    if components.graphs is None or is_offloaded or not options.graphs:
+        return prepared
+    return components.graphs.of(prepared)
 
 
 def _start_noise(components: Components, run: Run) -> Float[Tensor, "B c h w"]:

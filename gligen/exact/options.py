@@ -28,6 +28,7 @@ class ExactOptions:
     fused_projections: bool = True  # queries, keys and values in one product
     batched_text: bool = True  # prompts and phrases in one pass, kept for the next request
     upsample: str = RULE  # one of UPSAMPLE_FORMS, in UNet and decoder
+    graphs: bool = True  # on CUDA: evaluations are recorded once and replayed
 
     def __post_init__(self):
         if self.upsample not in UPSAMPLE_FORMS:
@@ -59,4 +60,5 @@ NO_SAVINGS = ExactOptions(
     fused_projections=False,
     batched_text=False,
     upsample=PLAIN,
+    graphs=False,
 )

@@ -67,7 +67,7 @@ class PreparedUNet:
         self._ups = [self._level(block, "upsamplers") for block in unet.up_blocks]
         samplers = [level.sampler for level in self._ups if level.sampler is not None]
         self._folded = folded_upsamplers(samplers, options.upsample)
-        self._biases: dict[float, list[Tensor]] = {}
+        self._table: dict[float, list[Tensor]] = {}
         self._gates: dict[float, list[Gates | None]] = {}
 
     def _level(self, block: Any, sampler: str = "") -> _Level:
@@ -83,6 +83,13 @@ class PreparedUNet:
             transformers.append(len(self.transformers))
             self.transformers.append(Transformer(attentions[index], self.options))
         return _Level(resnets, transformers, next(iter(getattr(block, sampler, None) or []), None))
+
+    def merged(self) -> list[Tensor]:
+        """Return the weights that were made of the model's, always in the same order."""
+        blocks = [b for transformer in self.transformers for b in transformer.blocks]
+        attentions = [a for b in blocks for a in (b.attention, b.fuser and b.fuser.attention) if a]
+        fused = [attention.fused for attention in attentions if attention.fused is not None]
+        return [*fused, *(folded.weight for folded in self._folded.values())]
 
     # ---------------------------------------------------------------- once in a run
 
@@ -102,12 +109,10 @@ class PreparedUNet:
         """Embed all timesteps of a run at once; others are embedded when they come."""
         if not self.options.time_table:
             return
-        missing = [t for t in dict.fromkeys(timesteps) if t not in self._biases]
+        missing = [t for t in dict.fromkeys(timesteps) if t not in self._table]
         if missing:
             biases = self._embed(missing)
-            self._biases.update(
-                (t, [bias[row] for bias in biases]) for row, t in enumerate(missing)
-            )
+            self._table.update((t, [bias[row] for bias in biases]) for row, t in enumerate(missing))
 
     def _embed(self, timesteps: Sequence[float]) -> list[Float[Tensor, "T _"]]:
         """Return for each resnet the bias that stands for each timestep."""
@@ -136,18 +141,19 @@ class PreparedUNet:
             gate_scale: strength of the grounding, 0 leaves the gated layers out.
         """
         return self.evaluate(
-            x, self._bias(timestep), conditioning, self._open_gates(gate_scale, conditioning)
+            x, self.biases(timestep), conditioning, self.open_gates(gate_scale, conditioning)
         )
 
-    def _bias(self, timestep: float) -> list[Tensor]:
-        if timestep in self._biases:
-            return self._biases[timestep]
+    def biases(self, timestep: float) -> list[Tensor]:
+        """Return for each resnet the bias [C] that stands for a timestep."""
+        if timestep in self._table:
+            return self._table[timestep]
         biases = [bias[0] for bias in self._embed([timestep])]
         if self.options.time_table:
-            self._biases[timestep] = biases
+            self._table[timestep] = biases
         return biases
 
-    def _open_gates(self, scale: float, conditioning: Conditioning) -> list[Gates | None]:
+    def open_gates(self, scale: float, conditioning: Conditioning) -> list[Gates | None]:
         """Return the gates of all blocks; those that are the same for all rows are kept."""
         blocks = [b for transformer in self.transformers for b in transformer.blocks]
         if scale == 0 or conditioning.blocks[0].tokens is None:

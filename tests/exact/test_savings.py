@@ -5,11 +5,14 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from gligen.attention import Grounding
 from gligen.exact.options import ALL_SAVINGS, NO_SAVINGS, PHASES, TRANSPOSED, ExactOptions
 from gligen.exact.support import why_plain
+from gligen.exact.unet import PreparedUNet
 from gligen.kinds import KINDS
 from gligen.layout import Layout
-from tests.conftest import small_pipeline
+from gligen.unet import predict
+from tests.conftest import grounded_unet, small_pipeline
 from tests.test_grounding import latents, layout_for, request_for
 
 SWITCHES = tuple(field.name for field in fields(ExactOptions) if field.name != "upsample")
@@ -77,7 +80,8 @@ def call(pipeline, options: ExactOptions, **changes) -> torch.Tensor:
     arguments = {
         "prompt": "a field",
         "layout": layout_for(pipeline.kind),
-        "num_inference_steps": 3,
+        "num_inference_steps": 4,
+        "gligen_scheduled_sampling_beta": 0.5,
         "generator": torch.Generator().manual_seed(1),
         "output_type": "latent",
     }
@@ -140,14 +144,29 @@ def test_channels_last_gives_the_same(prediction):
         assert relative_rms(call(pipeline, options), expected) <= 1e-5
 
 
-@pytest.mark.parametrize("kind", ["generation_text_box", "keypoint", "semantic"])
-def test_in_bfloat16_the_error_is_no_larger(kind):
-    pipeline = small_pipeline(kind)
-    exact = call(pipeline, NO_SAVINGS)
-    pipeline.to(torch.bfloat16)
-    stock, saved = (call(pipeline, options) for options in (NO_SAVINGS, ALL_SAVINGS))
-    assert relative_rms(stock, exact) > 1e-4
-    assert relative_rms(saved, exact) <= 1.1 * relative_rms(stock, exact)
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_the_error_against_float32_is_no_larger(kind):
+    """The mean of some inputs: whether one is rounded up or down is chance."""
+    unet, short = grounded_unet(kind), grounded_unet(kind).to(torch.bfloat16)
+    prepared = PreparedUNet(short, ALL_SAVINGS)
+    stock, saved = [], []
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        channels = unet.config.in_channels
+        x, context, tokens = (
+            torch.randn(shape, generator=generator)
+            for shape in ((1, channels, 8, 8), (2, 24, 32), (2, 30, 32))
+        )
+        pair = torch.cat([x, x])
+        exact = predict(unet, pair, 501, context, Grounding(tokens, 1.0))
+        pair, x, context, tokens = (t.to(torch.bfloat16) for t in (pair, x, context, tokens))
+        found = predict(short, pair, 501, context, Grounding(tokens, 1.0))
+        stock.append(relative_rms(found, exact))
+        conditioning = prepared.conditioning(context, tokens)
+        saved.append(relative_rms(prepared(x, 501, conditioning, 1.0), exact))
+    assert min(stock) > 1e-3
+    assert sum(saved) <= 1.1 * sum(stock)
 
 
 def test_nothing_in_the_model_changes():
