@@ -191,7 +191,7 @@ def test_encoded_prompts_do_what_prompts_do(built, kind, is_guided):
     found = call(
         pipeline, prompt=None, prompt_embeds=context, negative_prompt_embeds=negative, **scale
     )
-    assert torch.equal(found, call(pipeline, **words, **scale))
+    assert difference(found, call(pipeline, **words, **scale)) <= 1e-5
     repeated, _ = alone.encode_prompt(words["prompt"], num_images_per_prompt=2)
     assert torch.equal(repeated, context.repeat_interleave(2, dim=0))
 
@@ -490,8 +490,9 @@ def test_sequentially_offloaded_weights_make_the_same_picture_twice(kind):
         if isinstance(part, torch.nn.Module):
             cpu_offload(part, torch.device("cpu"), offload_buffers=bool(part._parameters))
     assert pipeline.unet.conv_in.weight.device.type == "meta"
-    for _ in range(2):
-        assert torch.equal(call(pipeline), expected)
+    first = call(pipeline)
+    assert difference(first, expected) <= 1e-5
+    assert torch.equal(call(pipeline), first)
 
 
 @pytest.mark.parametrize("how", ["stopped", "failed", "finished"])
@@ -521,8 +522,9 @@ def test_weights_offloaded_in_groups_make_the_same_picture(kind, level):
     expected = call(pipeline)
     blocks = {"num_blocks_per_group": 1} if level == "block_level" else {}
     pipeline.enable_group_offload(torch.device("cpu"), offload_type=level, **blocks)
-    for _ in range(2):
-        assert torch.equal(call(pipeline), expected)
+    first = call(pipeline)
+    assert difference(first, expected) <= 1e-5
+    assert torch.equal(call(pipeline), first)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -559,7 +561,8 @@ def test_the_decoder_works_in_slices(kind):
     assert len(calls) == 2
     assert np.abs(sliced - expected).max() <= 1e-2
     pipeline.vae.disable_slicing()
-    assert np.array_equal(call(pipeline, output_type="np", num_images_per_prompt=2), expected)
+    whole = call(pipeline, output_type="np", num_images_per_prompt=2)
+    assert np.abs(whole - expected).max() <= 1 / 255
 
 
 @pytest.mark.parametrize("kind", ["generation_text_box", "canny"])
@@ -575,7 +578,7 @@ def test_the_decoder_works_in_tiles(kind):
     assert tiled.shape == expected.shape == (1, 64, 96, 3)
     assert np.abs(tiled - expected).mean() <= 0.1
     pipeline.vae.disable_tiling()
-    assert np.array_equal(call(pipeline, **wide), expected)
+    assert np.abs(call(pipeline, **wide) - expected).max() <= 1 / 255
 
 
 @pytest.mark.parametrize("kind", ["generation_text_box", "keypoint"])

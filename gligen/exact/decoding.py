@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gligen.exact.options import ExactOptions
+from gligen.exact.support import is_watched
 from gligen.exact.upsampling import folded_upsamplers
 
 
@@ -48,7 +49,6 @@ def _is_usual(vae: AutoencoderKL) -> bool:
         and not (vae.use_slicing or vae.use_tiling)
         and all(type(block) is UpDecoderBlock2D for block in vae.decoder.up_blocks)
         and not any(
-            module._forward_hooks or module._forward_pre_hooks or hasattr(module, "_hf_hook")
-            for module in vae.decoder.modules()
+            is_watched(module) or hasattr(module, "_hf_hook") for module in vae.decoder.modules()
         )
     )

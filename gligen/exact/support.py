@@ -68,7 +68,7 @@ def _obstacles(unet: UNet2DConditionModel) -> Iterator[str]:
         where = f"its layer {name or 'unet'}"
         if name and "position_net" in name.split(".")[0]:
             continue
-        if module._forward_hooks or module._forward_pre_hooks:
+        if is_watched(module):
             yield f"{where} has a hook"
         if name and hasattr(module, "_hf_hook"):
             yield f"{where} is loaded when it is needed"
@@ -81,6 +81,15 @@ def _obstacles(unet: UNet2DConditionModel) -> Iterator[str]:
             yield f"it has a {type(block).__name__}"
         elif any(getattr(block, name, None) is not None for name in ("s1", "s2", "b1", "b2")):
             yield "FreeU is on"
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Whether something wants to act when a layer is called."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or hasattr(module, "_diffusers_hook")  # casting and offloading of single layers
+    )
 
 
 def _obstacle_in(module: nn.Module) -> str:

@@ -6,6 +6,7 @@ Shapes: B prompts, N phrases, L text tokens, D width of the text encoder.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import torch
@@ -70,10 +71,12 @@ def read_texts(
     for phrase in phrases:
         check_length(tokenizer, phrase, "The phrase")
     texts = tuple(dict.fromkeys([*prompts, *phrases]))
+    if not texts:
+        return TextBatch((), torch.empty(0, 0, 0), torch.empty(0, 0))
+    if _is_changeable(text_encoder):
+        return TextBatch(texts, *encode_texts(tokenizer, text_encoder, texts, clip_skip))
     kept = _kept.setdefault(text_encoder, OrderedDict())
     key = (texts, clip_skip, lora_strength, len(tokenizer), _fingerprint(text_encoder))
-    if not texts or _is_changeable(text_encoder):
-        return TextBatch(texts, *encode_texts(tokenizer, text_encoder, texts, clip_skip))
     if key not in kept:
         kept[key] = TextBatch(texts, *encode_texts(tokenizer, text_encoder, texts, clip_skip))
     kept.move_to_end(key)
@@ -94,10 +97,19 @@ def _is_changeable(text_encoder: CLIPTextModel) -> bool:
 
 
 def _fingerprint(text_encoder: CLIPTextModel) -> tuple[float, ...]:
-    """Return the norms of all weights, which tell whether somebody changed one.
+    """Return a number for each weight that tells whether somebody changed it.
 
-    Versions of tensors would be quicker, but those who merge LoRAs write past them.
+    Versions of tensors would be quicker, but those who merge LoRAs write past them. Every element
+    has another factor, so that an exchange of two rows is seen too.
     """
-    weights = [p for p in text_encoder.parameters() if p.device.type != "meta"]
-    norms = torch._foreach_norm(weights)
-    return tuple(torch.stack([norm.float() for norm in norms]).tolist())
+    sums = []
+    for weight in text_encoder.parameters():
+        matrix = weight.detach().reshape(len(weight), -1).float()
+        rows, columns = (_factors(size, weight.device) for size in matrix.shape)
+        sums.append(rows @ (matrix @ columns))
+    return tuple(torch.stack(sums).tolist())
+
+
+@cache
+def _factors(size: int, device: torch.device) -> Tensor:
+    return torch.rand(size, generator=torch.Generator().manual_seed(size)).to(device)

@@ -219,7 +219,7 @@ def test_both_evaluations_of_a_step_are_controlled(controlled):
 def test_a_scale_of_zero_is_no_control(controlled):
     seen = Seen(controlled.controlnet)
     made = latents(controlled, control_image=photo(), controlnet_conditioning_scale=0.0)
-    assert torch.equal(made, latents(controlled))
+    assert near(made, latents(controlled))
     assert not seen.calls
 
 
@@ -325,7 +325,7 @@ def test_an_adapter_image_acts_with_and_without_grounding_and_leaves_nothing(pip
     assert far(latents(pipeline, adapter_image=photo(seed=1), **options), made)
     assert far(latents(pipeline, adapter_image=photo(), adapter_conditioning_scale=0.5), made)
     off = latents(pipeline, adapter_image=photo(), adapter_conditioning_scale=0.0, **options)
-    assert torch.equal(off, before)
+    assert near(off, before)
     assert torch.equal(latents(pipeline, **options), before)
 
 

@@ -96,7 +96,7 @@ def test_a_picture_acts_and_its_absence_and_unloading_leave_nothing(pipeline):
     keys = list(pipeline.unet.state_dict())
     pipeline.load_ip_adapter(ip_adapter_state(pipeline.unet), image_encoder_folder=None)
     pipeline.ip_adapter_image_encoder = vision_model()
-    assert torch.equal(latents(pipeline), before)
+    assert near(latents(pipeline), before)
     first = latents(pipeline, ip_adapter_image=photo())
     assert far(first, before)
     assert far(latents(pipeline, ip_adapter_image=photo(seed=1)), first)
