@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gligen.attention import GatedLayer, GatedSelfAttention
+from gligen.exact.backends import attention
 from gligen.exact.memory import is_channels_last
 from gligen.exact.options import ExactOptions
 
@@ -138,9 +139,9 @@ class Block:
         self, context: Float[Tensor, "R L D"], tokens: Float[Tensor, "R M D"] | None
     ) -> BlockInputs:
         """Prepare what is attended to in every step of a run."""
-        attention, prompt, grounding = self.module.attn2, None, None
+        looking, prompt, grounding = self.module.attn2, None, None
         if self.caches_prompt:
-            prompt = attention.to_k(context), attention.to_v(context)
+            prompt = looking.to_k(context), looking.to_v(context)
         if tokens is not None and self.fuser is not None:
             grounding = self.fuser.keys_and_values(tokens)
         return BlockInputs(context, prompt, tokens, grounding)
@@ -154,13 +155,13 @@ class Block:
         x = widen(x, len(inputs.context))
         if gates is not None:
             x = self._ground(x, inputs, gates)
-        attention = module.attn2
+        looking = module.attn2  # at the prompt
         keys, values = inputs.prompt or (
-            attention.to_k(inputs.context),
-            attention.to_v(inputs.context),
+            looking.to_k(inputs.context),
+            looking.to_v(inputs.context),
         )
-        seen = attend(attention.to_q(module.norm2(x)), keys, values, attention.heads)
-        x = attention.to_out[0](seen).add_(x)
+        seen = attend(looking.to_q(module.norm2(x)), keys, values, looking.heads)
+        x = looking.to_out[0](seen).add_(x)
         return module.ff(module.norm3(x)).add_(x)
 
     def _ground(self, x: Tensor, inputs: BlockInputs, gates: Gates) -> Tensor:
@@ -238,7 +239,7 @@ def attend(
 ) -> Float[Tensor, "R N C"]:
     """Return what each query sees, its heads side by side."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def fused_projections(attention: Attention) -> Float[Tensor, "qkv C"]:
