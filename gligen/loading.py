@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from torch import nn
 
 from gligen.kinds import KINDS, MAP, kind_named
 from gligen.pipeline import GligenPipeline
@@ -120,6 +121,7 @@ def load_pipelines(
     _check_found(source, wanted or found, found)
 
     parts = build_parts(home.place, home.model, dtype, device, tokenizer)
+    lay_out(parts.vae, device)
     matrix = None if projection is None else locate(projection)
     eyes = Eyes((home, *read.values()), device, dtype, matrix)
     pipelines = {}
@@ -129,6 +131,7 @@ def load_pipelines(
         if kind_named(kind).modality == MAP and BASE_FIRST[0] not in state:
             raise ValueError(ask_for_base(f"of the base of {str(source)!r} ({kind})"))
         unet = build_grounded(config, state, kind)
+        lay_out(unet, device)
         pipelines[kind] = _pipeline(parts, unet, name, eyes.for_kind(kind, adapter))
         pipelines[kind].label_names = tuple((adapter.notes or {}).get("labels", ()))
     return pipelines
@@ -163,6 +166,15 @@ def _released_base(places: Mapping[Path, Sequence[str]]) -> str | None:
         if place.is_file() and any(kind_named(kind).modality == MAP for kind in kinds):
             return released_model(kinds[0]).base_id
     return None
+
+
+def lay_out(model: nn.Module, device: torch.device) -> None:
+    """Put the channels of convolutions last in memory on CUDA, where kernels want them so.
+
+    On CPUs nothing was gained by it.
+    """
+    if device.type == "cuda":
+        model.to(memory_format=torch.channels_last)
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
