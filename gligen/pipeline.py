@@ -57,8 +57,8 @@ from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
-from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.presets import Preset
+from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result, check_zoom
 from gligen.run import Generators, Run
