@@ -88,7 +88,7 @@ def speed_against_quality(points: Mapping[str, tuple[float, float, float | None]
         axes.annotate(
             name, (speed, precision), (0, 6), textcoords="offset points", ha="center", fontsize=8
         )
-        if likeness is not None and np.isfinite(likeness):
+        if likeness is not None:
             other.plot(speed, likeness, "s", color=COLOURS[5])
     axes.set_xlabel("speed-up (exact = 1)")
     axes.set_ylabel("boxes: AP50 (circles)", color=COLOURS[0])

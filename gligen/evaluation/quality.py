@@ -26,6 +26,7 @@ from torch import Tensor
 from gligen.evaluation.series import Picture
 
 BATCH = 50  # pictures at once
+EQUAL_PSNR = 100.0  # dB, more than two different pictures of any size have here
 WINDOW = 7  # pixels, side of the places that are compared
 
 
@@ -64,9 +65,9 @@ def frechet_distance(ours: Float[np.ndarray, "N D"], theirs: Float[np.ndarray, "
 
 
 def peak_signal_to_noise(ours: Picture, theirs: Picture) -> float:
-    """Return the PSNR of two pictures, uint8 (H, W, 3), in dB; that of equal ones is infinite."""
+    """Return the PSNR of two pictures, uint8 (H, W, 3), in dB; equal ones have `EQUAL_PSNR`."""
     error = np.square(ours.astype(float) - theirs.astype(float)).mean()
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+    return EQUAL_PSNR if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def structural_similarity(ours: Picture, theirs: Picture) -> float:
@@ -74,7 +75,7 @@ def structural_similarity(ours: Picture, theirs: Picture) -> float:
 
     Source: Wang et al. 2004, with even windows of 7 x 7 pixels, the mean over places and colours.
     """
-    x, y = (torch.from_numpy(p).double().permute(2, 0, 1)[None] for p in (ours, theirs))
+    x, y = (torch.tensor(p).double().permute(2, 0, 1)[None] for p in (ours, theirs))
 
     def mean(values: Tensor) -> Tensor:
         return F.avg_pool2d(values, WINDOW, stride=1)

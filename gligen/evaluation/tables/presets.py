@@ -116,13 +116,15 @@ def summarise(subject: Subject, options: WorldOptions, measured: MeasuredSeries)
     return PresetsResult(by_preset, NUM_ROUNDS)
 
 
-def measure_speeds(pipeline: Any, item: HeldOut, options: WorldOptions) -> dict[str, Speed]:
+def measure_speeds(
+    pipeline: Any, item: HeldOut, options: WorldOptions, num_rounds: int = NUM_ROUNDS
+) -> dict[str, Speed]:
     """Time one picture of every preset in each round, one after the other, and count the work."""
     works: dict[str, tuple[int, int]] = {}
     seconds: dict[str, list[float]] = {preset: [] for preset in PRESETS}
     for preset in PRESETS:  # also the warm-up
         works[preset] = _count_work(pipeline, item, options_of(preset, options))
-    for _ in range(NUM_ROUNDS):
+    for _ in range(num_rounds):
         for preset in PRESETS:
             seconds[preset].append(_time(pipeline, item, options_of(preset, options)))
     speeds = {}
