@@ -32,7 +32,7 @@ def main() -> None:
     pipeline.generate(request)  # warm up
     seconds = [pipeline.generate(request).seconds for _ in range(args.repeats)]
     print(
-        f"{request.num_inference_steps} steps of {request.sampler}, {len(layout)} regions, "
+        f"{request.num_steps} steps of {request.sampler_name}, {len(layout)} regions, "
         f"{torch.get_num_threads()} threads: median {statistics.median(seconds):.2f} s, "
         f"range {min(seconds):.2f}-{max(seconds):.2f} s over {args.repeats} runs"
     )

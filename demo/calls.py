@@ -14,6 +14,7 @@ from demo.maps import MAP_KINDS, edges_of, open_map_file
 from demo.service import ModelCard
 from gligen.pictures.canny import HIGH, LOW
 from gligen.pictures.images import open_picture
+from gligen.presets import Preset
 from gligen.schedule import check_schedule
 
 # The fields of Options that a program may set besides the prompt, with what JSON gives for them.
@@ -24,6 +25,7 @@ OPTION_TYPES = {
     "guidance_scale": (int, float),
     "num_inference_steps": (int,),
     "sampler": (str,),
+    "preset": (str,),
     "num_images": (int,),
     "seed": (int, type(None)),
     "append_grounding": (bool,),
@@ -45,7 +47,7 @@ TYPE_NAMES = {
 
 
 def read_options(prompt: str | None, options: Any) -> Options:
-    """Return the options of a call.
+    """Return the options of a call; sampler and steps that are not said are the preset's.
 
     Raises:
         ValueError: an option is unknown or its value breaks a rule.
@@ -70,7 +72,18 @@ def read_options(prompt: str | None, options: Any) -> Options:
     values = dict(options)
     if "shares" in values:
         values["shares"] = check_schedule(values["shares"])
+    if "preset" in values:
+        values = first_values(Preset.from_text(values["preset"])) | values
     return Options(prompt=prompt or "", **values)
+
+
+def first_values(preset: Preset) -> dict[str, Any]:
+    """Return what a preset says about the page's settings."""
+    return {
+        "preset": preset.name,
+        "sampler": preset.sampler or "plms",
+        "num_inference_steps": preset.num_steps(None),
+    }
 
 
 def read_regions(regions: Any, style: str | None = None) -> Drawing:

@@ -91,7 +91,7 @@ def on_and_off(request: Request) -> tuple[Variant, ...]:
     """
     schedule = request.gate_schedule
     assert schedule is not None, "the page always says a schedule"
-    if not any(gate_schedule(request.num_inference_steps, schedule)):
+    if not any(gate_schedule(request.num_steps, schedule)):
         tau = schedule if isinstance(schedule, (int, float)) else schedule[0]
         raise ValueError(texts.ALREADY_OFF.format(tau=tau))
     if isinstance(schedule, tuple):

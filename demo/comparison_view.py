@@ -137,7 +137,7 @@ def describe_sketch(request: Request) -> str:
     return texts.SKETCH.format(
         count=texts.ONE_BOX if count == 1 else texts.BOXES.format(count=count),
         phrases="; ".join(phrases),
-        steps=request.num_inference_steps,
+        steps=request.num_steps,
         guidance=request.guidance_scale,
         prompt=request.full_prompt,
     )

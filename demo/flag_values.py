@@ -4,6 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
+from gligen.presets import Preset
+
 MOST = 100_000
 HOW_TO_PAIR = "write a user name, a colon and a password: anna:secret."
 
@@ -47,6 +49,14 @@ def alpha(text: str) -> float:
             "grounding acts is set by tau on the page."
         )
     return value
+
+
+def preset(text: str) -> Preset:
+    """Read the name of a preset."""
+    try:
+        return Preset.from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def port(text: str) -> int:

@@ -15,10 +15,12 @@ from demo.flag_values import (
     credentials_file,
     guidance,
     port,
+    preset,
     seconds,
     true_or_false,
     whole_from_one,
 )
+from gligen.presets import Preset
 
 # By kind, the flag that loads it and what it does.
 LOADS = {
@@ -53,7 +55,7 @@ class Flags:
     load: Mapping[str, bool | None]  # by kind; None: not said
     guidance_scale: float  # first value on the page
     alpha_scale: float  # 1: grounding as trained, 0: none
-    preset: str  # exact or fast: first values of sampler and steps
+    preset: Preset  # first value on the page
     folder: Path | None  # where finished pictures are kept; None: nowhere
     share: bool | None  # None: only in a notebook service
     server_name: str
@@ -168,10 +170,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--alpha_scale", type=alpha, default=1.0, help="1: grounding as trained (default); 0: none")
     add(
         "--preset",
-        choices=("exact", "fast"),
+        type=preset,
         default="exact",
-        help="first values on the page: exact (default) is PLMS with 50 steps, fast is "
-        "DPM-Solver++ with 20",
+        metavar="NAME",
+        help="first value on the page: exact (default), or faster for a little less quality: fast "
+        "(DPM-Solver++, 20 steps), faster (and no guidance at the end), deepcache=N (deep levels "
+        "of the UNet once in N steps, 2-10)",
     )
     add(
         "--output-folder",

@@ -53,6 +53,7 @@ class Options:
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
     width: int | None = None  # pixels; None: the size that the model was trained at
     height: int | None = None
+    preset: str = "exact"  # of gligen.presets; sampler and steps are said above
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         guidance_scale=options.guidance_scale,
         gate_schedule=tau if options.shares is None else options.shares,
         sampler=options.sampler,
+        preset=options.preset,
         seed=options.seed,
         append_grounding=options.append_grounding,
         inpaint_image=photo,

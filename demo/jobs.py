@@ -124,9 +124,9 @@ def take_turn(desk: Desk, caller: Caller, read: Callable[[], Task]) -> Iterator[
             account.facts["waited"] = round(time.monotonic() - began, 2)
             if caller.signal.is_set():
                 account.outcome = caller.signal.reason
-                yield Stopped(0, request.num_inference_steps)
+                yield Stopped(0, request.num_steps)
                 return
-            yield Running(0, request.num_inference_steps, None)
+            yield Running(0, request.num_steps, None)
             with closing(task.paint()) as events:
                 for event in events:
                     _note(account, event, caller.signal)

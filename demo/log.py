@@ -43,7 +43,7 @@ def facts_of(kind: str, request: Request) -> dict[str, Any]:
     """Return what may be known about a request."""
     return {
         "kind": kind,
-        "steps": request.num_inference_steps,
+        "steps": request.num_steps,
         "images": request.num_images,
         "regions": len(request.layout.regions),
         "persons": len(request.layout.persons),

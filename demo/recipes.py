@@ -161,6 +161,7 @@ def _check_options(options: Options) -> None:
         guidance_scale=options.guidance_scale,
         gate_schedule=options.tau if options.shares is None else options.shares,
         sampler=options.sampler,
+        preset=options.preset,
         seed=options.seed,
         mask_feather=options.mask_feather,
         style_box=options.style_box,

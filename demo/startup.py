@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.app import Serving
+from demo.calls import first_values
 from demo.desk import Desk
 from demo.flags import Flags
 from demo.handlers import Options
@@ -154,9 +155,8 @@ def _notes(flags: Flags, pipelines: Mapping[str, GligenPipeline]) -> list[str]:
 
 def default_options(flags: Flags) -> Options:
     """Return the first values of the page's settings."""
-    fast = {"sampler": "dpm++", "num_inference_steps": 20} if flags.preset == "fast" else {}
     tau = None if flags.alpha_scale else 0.0
-    return Options(guidance_scale=flags.guidance_scale, tau=tau, **fast)
+    return Options(guidance_scale=flags.guidance_scale, tau=tau, **first_values(flags.preset))
 
 
 def serving_of(flags: Flags) -> tuple[Serving, str]:

@@ -116,6 +116,7 @@ def _request(options: argparse.Namespace, layout: Layout, kind: str) -> "Request
         gate_schedule=tuple(options.schedule) if options.schedule else tau,
         guidance_rescale=options.guidance_rescale,
         sampler=options.sampler,
+        preset=options.preset,
         seed=options.seed,
         width=options.width,
         height=options.height,

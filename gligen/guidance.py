@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gligen.addons.residuals import Residuals
 from gligen.attention import Grounding
+from gligen.deepcache import DeepFeatures
 from gligen.exact.graphs import GraphedUNet
 from gligen.exact.unet import Conditioning, PreparedUNet
 from gligen.unet import predict
@@ -47,6 +48,7 @@ class GuidedModel:
     # Of each IP-Adapter: the half of the empty picture, then that of the pictures
     picture_tokens: list[Float[Tensor, "R _ _ D"]] | None = None
     prepared: PreparedUNet | GraphedUNet | None = None  # the same UNet, evaluated with savings
+    deep: DeepFeatures | None = None  # keeps them between the steps; needs the prepared UNet
 
     @torch.no_grad()
     def __call__(
@@ -64,10 +66,15 @@ class GuidedModel:
         # Once grounding is off the base alone goes on: its first convolution reads bare latents.
         if self.map_channels is not None and gate_scale != 0:
             x = torch.cat([x, self.map_channels], dim=1)
-        if self.prepared is not None:
+        if self.prepared is None:
+            output = self._evaluate(latents, x, timestep, gate_scale, step)
+        elif self.deep is None:
             output = self.prepared(x, float(timestep), self._conditioning, gate_scale)
         else:
-            output = self._evaluate(latents, x, timestep, gate_scale, step)
+            assert isinstance(self.prepared, PreparedUNet), "parts of it are not recorded"
+            output = self.deep.evaluate(
+                self.prepared, x, float(timestep), self._conditioning, gate_scale, step
+            )
         if self.negative_context is None:
             return output
         unconditional, conditional = output.chunk(2)
@@ -89,9 +96,19 @@ class GuidedModel:
             context=context,
             negative_context=negative_context,
         )
-        is_same = context is self.context and negative_context is self.negative_context
-        if is_same and "_conditioning" in self.__dict__:
-            model.__dict__["_conditioning"] = self._conditioning
+        if context is self.context and negative_context is self.negative_context:
+            made = {name: self.__dict__.get(name) for name in ("_conditioning", "conditional")}
+            model.__dict__.update({name: value for name, value in made.items() if value})
+        return model
+
+    @cached_property
+    def conditional(self) -> "GuidedModel":
+        """The model without guidance: the conditional half alone."""
+        if self.negative_context is None:
+            return self
+        model = replace(self, negative_context=None)
+        if self.prepared is not None:
+            model.__dict__["_conditioning"] = self._conditioning.last_rows(len(self.context))
         return model
 
     def _evaluate(

@@ -58,6 +58,7 @@ from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.presets import Preset
 from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
 from gligen.request import STYLE_BOXES, Request, Result, check_zoom
@@ -285,11 +286,12 @@ class GligenPipeline(
             layouts=[request.layout] * request.num_images,
             negative_prompts=[request.negative_prompt] * request.num_images,
             size=read_size(components, hole, request.width, request.height),
-            num_steps=request.num_inference_steps,
+            num_steps=request.num_steps,
             guidance_scale=request.guidance_scale,
             guidance_rescale=request.guidance_rescale,
             schedule=request.gate_schedule,
-            sampler=request.sampler,
+            sampler=request.sampler_name,
+            preset=Preset.from_text(request.preset),
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             hole=hole,
             references=ReferenceOptions(STYLE_BOXES[request.style_box], request.crop_references),
@@ -335,7 +337,7 @@ class GligenPipeline(
         prompt: str | list[str] | None = None,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 50,
+        num_inference_steps: int | None = None,
         guidance_scale: float = 7.5,
         gligen_scheduled_sampling_beta: float | None = None,
         gligen_phrases: Sequence[str | None] | str | None = None,
@@ -362,6 +364,7 @@ class GligenPipeline(
         layout: Layout | list[Layout] | None = None,
         gate_schedule: Sequence[float] | None = None,
         sampler: str | None = None,
+        preset: str = "exact",
         gligen_inpaint_mask: Image.Image | None = None,
         mask_feather: int = 0,
         hole_zoom: float = 1.0,
@@ -389,7 +392,7 @@ class GligenPipeline(
             prompt: one or several; None where `prompt_embeds` are given.
             height: pixels; default: as trained. Inpainting: the picture's own, leave it out.
             width: pixels, likewise.
-            num_inference_steps: denoising steps.
+            num_inference_steps: denoising steps; default: the preset's, or 50.
             guidance_scale: above 1 switches classifier-free guidance on.
             gligen_scheduled_sampling_beta: tau, share of the steps with grounding; default: as the
                 authors ran this kind of model, 0.3 for text boxes and 1 for reference pictures.
@@ -419,7 +422,10 @@ class GligenPipeline(
             gligen_normalize_constant: norm of the feature of a reference picture.
             layout: what to ground on, instead of these lists; a list has one for each prompt.
             gate_schedule: three shares (full, linear decay, off) instead of tau.
-            sampler: one of `gligen.sampling.SAMPLERS`; default: the pipeline's scheduler.
+            sampler: one of `gligen.sampling.SAMPLERS`; default: the preset's, or the pipeline's
+                scheduler.
+            preset: "exact", or what is faster and not exact: "fast", "faster", "deepcache=N"; see
+                `gligen.presets`.
             gligen_inpaint_mask: white = repaint; default: the boxes are the hole.
             mask_feather: pixels, soft edge inside the hole.
             hole_zoom: 1-16; how many times finer than the picture a small hole is painted.
@@ -456,7 +462,9 @@ class GligenPipeline(
             callback,
             callback_steps,
         )
-        check_call(num_inference_steps, num_images_per_prompt, output_type)
+        way = Preset.from_text(preset)
+        num_steps = way.num_steps(num_inference_steps)
+        check_call(num_steps, num_images_per_prompt, output_type)
         layouts = read_layouts(layout, lists)
         prompts, negatives = read_prompts(prompt, negative_prompt, prompt_embeds, len(layouts))
         check_embeds(negative_prompt, prompt_embeds, negative_prompt_embeds)
@@ -479,11 +487,12 @@ class GligenPipeline(
             layouts=repeat_each(layouts, num_images_per_prompt),
             negative_prompts=repeat_each(negatives, num_images_per_prompt),
             size=read_size(components, hole, width, height),
-            num_steps=num_inference_steps,
+            num_steps=num_steps,
             guidance_scale=guidance_scale,
             guidance_rescale=guidance_rescale,
             schedule=tau if gate_schedule is None else gate_schedule,
-            sampler=sampler,
+            sampler=sampler or way.sampler,
+            preset=way,
             generators=generator,
             hole=hole,
             eta=eta,

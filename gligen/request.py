@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from gligen.layout import Layout, Region
+from gligen.presets import Preset
 from gligen.schedule import check_schedule
 
 MAX_IMAGES = 16
@@ -19,6 +20,7 @@ MAX_STEPS = 1000
 MAX_SIDE = 2048  # pixels
 MAX_SEED = 2**63 - 1
 MAX_ZOOM = 16
+AS_PRESET = "as preset"  # a sampler that was not chosen
 SETTINGS_VERSION = 1  # of the settings inside a picture; a reader refuses what it does not know
 
 # The box of the token that carries the style picture: in the authors' inference script (and
@@ -39,12 +41,15 @@ class Request:
     layout: Layout = field(default=Layout())
     negative_prompt: str = ""
     num_images: int = 1  # 1-16; picture i is made with seed + i
-    num_inference_steps: int = 50  # 1-1000
+    num_inference_steps: int | None = None  # 1-1000; None: the preset's, or 50
     guidance_scale: float = 7.5  # >= 1; 1 = no guidance
     # tau, or (full, decay, off); None: the usual tau of the model's kind
     gate_schedule: float | tuple[float, float, float] | None = None
     guidance_rescale: float = 0.0  # 0-1; against overexposure, 0 = off (arXiv 2305.08891)
-    sampler: str | None = "plms"  # one of gligen.sampling.SAMPLERS; None: the model's own scheduler
+    # One of gligen.sampling.SAMPLERS; None: the model's own scheduler
+    sampler: str | None = AS_PRESET  # AS_PRESET: the preset's, or PLMS
+    # exact, or what is faster and not exact: fast, faster, deepcache=N (gligen.presets)
+    preset: str = "exact"
     seed: int | None = None  # None: drawn at random and reported
     width: int | None = None  # pixels; None: the size that the model was trained at
     height: int | None = None
@@ -67,7 +72,8 @@ class Request:
         if not isinstance(self.layout, Layout):
             raise TypeError(f"The layout must be a Layout, not {self.layout!r}.")
         _check_whole("number of pictures", self.num_images, 1, MAX_IMAGES)
-        _check_whole("number of steps", self.num_inference_steps, 1, MAX_STEPS)
+        Preset.from_text(self.preset)
+        _check_whole("number of steps", self.num_steps, 1, MAX_STEPS)
         _check_whole("mask feather", self.mask_feather, 0, MAX_SIDE)
         check_zoom(self.hole_zoom)
         if self.seed is not None:
@@ -93,7 +99,7 @@ class Request:
             )
         if self.gate_schedule is not None:
             check_schedule(self.gate_schedule)
-        if self.sampler is not None and self.sampler not in SAMPLERS:
+        if self.sampler not in (None, AS_PRESET, *SAMPLERS):
             raise ValueError(
                 f"There is no sampler {self.sampler!r}; there are: {', '.join(SAMPLERS)}."
             )
@@ -116,6 +122,18 @@ class Request:
                 "There is no hole to repaint; draw at least one box, or paint a mask "
                 "(inpaint_mask)."
             )
+
+    @property
+    def num_steps(self) -> int:
+        """The number of denoising steps: what was asked for, else that of the preset, else 50."""
+        return Preset.from_text(self.preset).num_steps(self.num_inference_steps)
+
+    @property
+    def sampler_name(self) -> str | None:
+        """The sampler: what was asked for, else that of the preset, else PLMS."""
+        if self.sampler == AS_PRESET:
+            return Preset.from_text(self.preset).sampler or "plms"
+        return self.sampler
 
     @property
     def full_prompt(self) -> str:
@@ -156,11 +174,12 @@ class Result:
             "style": request.style_box if request.layout.style is not None else None,
             "crop_references": request.crop_references,
             "seed": self.seeds[index],
-            "num_inference_steps": request.num_inference_steps,
+            "num_inference_steps": request.num_steps,
             "guidance_scale": request.guidance_scale,
             "guidance_rescale": request.guidance_rescale,
             "gate_schedule": list(schedule) if isinstance(schedule, tuple) else schedule,
-            "sampler": request.sampler,
+            "sampler": request.sampler_name,
+            "preset": request.preset,
             "width": self.images[index].width,
             "height": self.images[index].height,
             "inpainting": request.inpaint_image is not None,

@@ -14,6 +14,7 @@ from torch import Tensor
 from gligen.addons.inputs import AddOns
 from gligen.holes import Hole
 from gligen.layout import Layout
+from gligen.presets import EXACT, Preset
 from gligen.references import AS_TRAINED, ReferenceOptions
 
 Generators = torch.Generator | list[torch.Generator] | None
@@ -44,6 +45,7 @@ class Run:
     sigmas: list[float] | None = None  # likewise, as noise levels
     references: ReferenceOptions = AS_TRAINED
     add_ons: AddOns = field(default=AddOns())
+    preset: Preset = EXACT  # its sampler and steps are in `sampler` and `num_steps` already
 
     @property
     def lora_strength(self) -> float:

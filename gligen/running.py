@@ -13,6 +13,7 @@ from gligen.addons.control import side_networks
 from gligen.addons.ip_adapter import picture_tokens
 from gligen.addons.lorascale import lora_scale
 from gligen.components import Components
+from gligen.deepcache import DeepFeatures
 from gligen.exact.graphs import GraphedUNet
 from gligen.exact.support import why_plain
 from gligen.exact.unet import PreparedUNet
@@ -22,7 +23,7 @@ from gligen.holes import encode_hole
 from gligen.inpainting import layout_in_area
 from gligen.run import Change, Run
 from gligen.sampling import Sampler, Step, denoise, make_sampler
-from gligen.schedule import gate_schedule
+from gligen.schedule import gate_schedule, gates_at
 from gligen.texts import RunTexts, read_run_texts
 
 
@@ -33,8 +34,17 @@ def run_steps(
 
     Whoever drives the generator may `send` a change for the steps that follow. `texts` are those of
     this run, where they have been read already.
+
+    Raises:
+        ValueError: the preset needs what cannot be done with this UNet.
     """
-    device = components.device
+    device, preset = components.device, run.preset
+    obstacle = why_unprepared(components, run)
+    if preset.keeps_deep_features and obstacle:
+        raise ValueError(
+            f"The preset {preset.name} evaluates the UNet in part, level by level, and this one "
+            f"can only be evaluated whole: {obstacle}. Choose the preset exact, fast or faster."
+        )
     layouts = run.layouts
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
@@ -61,11 +71,11 @@ def run_steps(
     pictures = picture_tokens(
         components, run.add_ons, run.num_images, guided=text.negative is not None
     )
-    is_plain = side is not None or pictures is not None
     hole = None if run.hole is None else encode_hole(components, run.hole, run.num_images)
     model = GuidedModel(
         unet=components.unet,
-        prepared=None if is_plain else prepare_unet(components, run, sampler.timesteps),
+        prepared=None if obstacle else prepare_unet(components, run, sampler.timesteps),
+        deep=DeepFeatures(preset.deep_interval) if preset.keeps_deep_features else None,
         context=text.context,
         negative_context=text.negative_context,
         guidance_scale=run.guidance_scale,
@@ -80,8 +90,12 @@ def run_steps(
         picture_tokens=pictures,
     )
 
+    is_guided = gate_schedule(sampler.num_steps, preset.guided_share)
+
     def evaluate(latents: Tensor, timestep: float, gate_scale: float, step: int) -> Tensor:
-        return model(latents, timestep, gate_scale, step)  # looked up anew: a change replaces it
+        # Looked up anew: a change replaces the model.
+        told = model if is_guided[step] or step == 0 else model.conditional
+        return told(latents, timestep, gate_scale, step)
 
     def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
         assert hole is not None, "only a run with a hole blends"
@@ -89,7 +103,11 @@ def run_steps(
         noisy = sampler.add_noise(hole.known, fresh, index)
         return noisy * hole.mask + latents * (1 - hole.mask)
 
-    gates = gate_schedule(sampler.num_steps, run.schedule)
+    if preset.keeps_noise_levels:
+        num_levels = components.scheduler.config["num_train_timesteps"]
+        gates = gates_at(sampler.step_timesteps, num_levels, run.schedule)
+    else:
+        gates = gate_schedule(sampler.num_steps, run.schedule)
     steps = denoise(evaluate, sampler, noise, gates, keep_known if hole else None)
     step = next(steps, None)
     while step is not None:
@@ -103,21 +121,31 @@ def run_steps(
             return
 
 
+def why_unprepared(components: Components, run: Run) -> str:
+    """Return why a run must evaluate the UNet as it is; empty where it can be prepared."""
+    further = sorted(set(run.cross_attention_kwargs or {}) - {"scale"})
+    if not (components.exact.changes_unet or run.preset.keeps_deep_features):
+        return "the savings are switched off"
+    if further:
+        return f"cross_attention_kwargs has {further[0]!r}"
+    if run.add_ons.is_any:
+        return "a ControlNet, a T2I-Adapter or an IP-Adapter takes part"
+    return why_plain(components.unet)
+
+
 def prepare_unet(
     components: Components, run: Run, timesteps: Sequence[float]
-) -> PreparedUNet | GraphedUNet | None:
-    """Prepare the UNet for a run; None where it must be evaluated as it is."""
-    unet, options = components.unet, components.exact
-    further = set(run.cross_attention_kwargs or {}) - {"scale"}
-    if not options.changes_unet or further or why_plain(unet):
-        return None
+) -> PreparedUNet | GraphedUNet:
+    """Prepare the UNet for a run, for which `why_unprepared` knows no obstacle."""
+    unet = components.unet
     is_offloaded = hasattr(unet, "_hf_hook")
     if is_offloaded:
         unet._hf_hook.pre_forward(unet)  # brings an offloaded model, as calling it would
-    prepared = PreparedUNet(unet, options)
+    prepared = PreparedUNet(unet, components.exact)
     prepared.prepare_times(timesteps)
-    # A model that comes and goes lies elsewhere each time, so recordings would not serve twice.
-    if components.graphs is None or is_offloaded or not options.graphs:
+    # A model that comes and goes lies elsewhere each time; a part of it is not what was recorded.
+    serves = not (is_offloaded or run.preset.keeps_deep_features)
+    if components.graphs is None or not components.exact.graphs or not serves:
         return prepared
     return components.graphs.of(prepared)
 

@@ -54,6 +54,11 @@ class Sampler(Protocol):
         """Training timesteps at which the model is evaluated."""
         ...
 
+    @property
+    def step_timesteps(self) -> Sequence[float]:
+        """Training timesteps at which the steps begin."""
+        ...
+
     def start(self, noise: Tensor) -> Tensor:
         """Scale unit noise to what the first step expects."""
         ...
@@ -134,6 +139,11 @@ class _OriginalSampler:
         self._alphas = table
         # After the last step comes the least noisy entry of the table, not noise zero.
         self._next_alphas = [*table[1:], float(alphas_cumprod[0])]
+
+    @property
+    def step_timesteps(self) -> list[int]:
+        """Training timesteps at which the steps begin."""
+        return self.timesteps
 
     def start(self, noise: Tensor) -> Tensor:
         """Return the noise itself: the first step expects unit noise."""
@@ -228,6 +238,11 @@ class SchedulerSampler:
         self.timesteps: list[float] = self.scheduler.timesteps.tolist()
         self._evaluations = _group_evaluations(self.scheduler)
         self.num_steps = len(self._evaluations)
+
+    @property
+    def step_timesteps(self) -> list[float]:
+        """Training timesteps at which the steps begin."""
+        return [self.timesteps[evaluations[0]] for evaluations in self._evaluations]
 
     def start(self, noise: Tensor) -> Tensor:
         """Scale unit noise to the scheduler's own start."""

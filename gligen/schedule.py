@@ -36,6 +36,19 @@ def gate_schedule(
     return [1.0] * num_full + ramp + [0.0] * (num_steps - num_full - num_decay)
 
 
+def gates_at(
+    timesteps: Sequence[float], num_train_timesteps: int, schedule: float | Sequence[float]
+) -> list[float]:
+    """Return the gate scale of steps at these timesteps: tau as a share of the noise levels.
+
+    For evenly spaced timesteps and a given tau it is what `gate_schedule` returns; where a sampler
+    spaces its steps otherwise, grounding still ends at the same noise.
+    """
+    levels = gate_schedule(num_train_timesteps, schedule)
+    places = (math.floor(num_train_timesteps - timestep) for timestep in timesteps)
+    return [levels[min(max(place, 0), num_train_timesteps - 1)] for place in places]
+
+
 def check_schedule(schedule: float | Sequence[float]) -> tuple[float, float, float]:
     """Return the three shares of a schedule given as tau or as three numbers.
 

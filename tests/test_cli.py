@@ -67,6 +67,7 @@ def test_generate_writes_a_picture_with_its_settings(here, model, capsys):
     settings = read_settings("dog.png")
     assert settings["seed"] == 7
     assert settings["sampler"] == "ddim"
+    assert settings["preset"] == "exact"
     assert settings["gate_schedule"] == 0.5
     assert (settings["gligen"], settings["kind"]) == (1, "generation_text_box")
     assert settings["regions"] == [{"phrase": "a dog", "box": [0.1, 0.1, 0.6, 0.8]}]
@@ -96,6 +97,21 @@ def test_the_same_seed_gives_the_same_picture_and_the_box_matters(here, model):
     assert not np.array_equal(pixels("a.png"), pixels("c.png"))
     assert not np.array_equal(pixels("a.png"), pixels("off.png"))
     assert np.array_equal(pixels("off.png"), pixels("plain.png"))
+
+
+def test_a_preset_has_its_own_sampler_and_steps_unless_they_are_said(here, model):
+    common = ("generate", "--model", model, "--region", DOG, "--seed", 1)
+    run(*common, "--preset", "fast", "-o", "fast.png")
+    run(*common, "--sampler", "dpm++", "--steps", 20, "-o", "same.png")
+    run(*common, "--preset", "deepcache=2", "--steps", 3, "-o", "deep.png")
+    run(*common, "--steps", 3, "-o", "exact.png")
+    assert np.array_equal(pixels("fast.png"), pixels("same.png"))
+    assert not np.array_equal(pixels("deep.png"), pixels("exact.png"))
+    names = ("preset", "sampler", "num_inference_steps")
+    settings = {name: read_settings(f"{name}.png") for name in ("fast", "deep", "exact")}
+    assert [settings["fast"][name] for name in names] == ["fast", "dpm++", 20]
+    assert [settings["deep"][name] for name in names] == ["deepcache=2", "plms", 3]
+    assert [settings["exact"][name] for name in names] == ["exact", "plms", 3]
 
 
 def test_several_pictures_are_numbered_enlarged_and_overlaid(here, model, capsys):
@@ -252,6 +268,12 @@ BAD_INPUT = {
     "guidance below 1": ((*GENERATE, "--prompt", "x", "--guidance", "0.5"), "0.5"),
     "guidance NaN": ((*GENERATE, "--prompt", "x", "--guidance", "nan"), "nan"),
     "unknown sampler": ((*GENERATE, "--prompt", "x", "--sampler", "lms"), "'lms'"),
+    "unknown preset": ((*GENERATE, "--prompt", "x", "--preset", "best"), "'best'"),
+    "preset out of range": ((*GENERATE, "--prompt", "x", "--preset", "deepcache=1"), "2 to 10"),
+    "unknown preset of inpaint": (
+        (*INPAINT, "--image", "photo.png", "--region", DOG, "--preset", "best"),
+        "'best'",
+    ),
     "negative seed": ((*GENERATE, "--prompt", "x", "--seed", "-1"), "-1"),
     "no pictures": ((*GENERATE, "--prompt", "x", "--num-images", "0"), "is 0"),
     "17 pictures": ((*GENERATE, "--prompt", "x", "--num-images", "17"), "17"),

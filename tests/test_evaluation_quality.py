@@ -7,7 +7,14 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gligen.evaluation.layouts import held_out_scenes
-from gligen.evaluation.quality import frechet_distance, picture_features, through_autoencoder
+from gligen.evaluation.quality import (
+    EQUAL_PSNR,
+    frechet_distance,
+    peak_signal_to_noise,
+    picture_features,
+    structural_similarity,
+    through_autoencoder,
+)
 from gligen.evaluation.series import draw_item
 
 COUNT = 40
@@ -76,6 +83,26 @@ def test_the_autoencoder_keeps_what_it_can(embedded, drawn):
     assert packed.dtype == np.uint8
     error = np.abs(packed.astype(int) - drawn[0]).mean()
     assert 0 < error < 10
+
+
+def test_likeness_is_as_it_is_defined():
+    grey = np.full((16, 16, 3), 100, np.uint8)
+    assert peak_signal_to_noise(grey, grey + 16) == pytest.approx(20 * np.log10(255 / 16))
+    assert peak_signal_to_noise(grey, grey) == EQUAL_PSNR
+    # Of even pictures only the luminance counts: (2 a b + c) / (a a + b b + c).
+    c = (0.01 * 255) ** 2
+    expected = (2 * 100 * 200 + c) / (100**2 + 200**2 + c)
+    assert structural_similarity(grey, grey + 100) == pytest.approx(expected)
+    assert structural_similarity(grey, grey) == pytest.approx(1)
+
+
+def test_likeness_falls_with_what_is_done_to_a_picture(drawn):
+    picture = drawn[0]
+    for spoiled in ([_blurred(picture, r) for r in (0.5, 1, 2)], [_noisy(picture, 10)]):
+        for measure in (peak_signal_to_noise, structural_similarity):
+            values = [measure(picture, picture), *(measure(picture, other) for other in spoiled)]
+            assert values == sorted(values, reverse=True)
+            assert len(set(values)) == len(values)
 
 
 def _only_dogs(scene):

@@ -9,9 +9,11 @@ from PIL import Image
 
 from gligen.cli import main
 from gligen.evaluation import Ablation, Subject, WorldOptions, evaluate_world
+from gligen.evaluation.quality import EQUAL_PSNR
 from gligen.evaluation.subject import fingerprint, knows
-from gligen.evaluation.tables import ablations, boxes, canny, images, inpainting, tau
+from gligen.evaluation.tables import ablations, boxes, canny, images, inpainting, presets, tau
 from gligen.evaluation.world import choose_tables, plan_series
+from gligen.presets import PRESETS
 from tests.conftest import small_pipeline
 from tests.world_painters import Blank, Painter
 
@@ -125,6 +127,52 @@ def test_edges_and_tau_with_a_model_s_own_parts(tmp_path):
     assert edges["canny-on"]["1"]["f1"] == 1
     assert edges["canny-off"]["1"]["f1"] < edges["canny-off"]["2"]["f1"] < 0.9
     assert edges["canny-autoencoder"]["1"]["f1"] < 0.9, "a random autoencoder keeps no edges"
+
+
+def test_presets_are_painted_from_the_same_noise_and_compared_with_the_exact(tmp_path):
+    class Coarse(Painter):
+        """Paints as well as ever, but for one preset."""
+
+        def __call__(self, *args, preset="exact", **options):
+            painted = super().__call__(*args, preset=preset, **options)
+            if preset == "deepcache=5":
+                painted.images = [image.rotate(180) for image in painted.images]
+            return painted
+
+    painter = Coarse(parts=small_pipeline())
+    options = WorldOptions(num_layouts=3, tables=("presets",), preset="fast")
+    report, tables = evaluated(tmp_path, options, painter, names=TWO)
+    rows = tables["presets"]["by_preset"]
+    assert list(rows) == list(PRESETS)
+    assert rows["exact"]["psnr"] is rows["exact"]["similarity"] is None
+    for name in ("fast", "faster", "deepcache=2", "deepcache=3"):
+        assert rows[name]["boxes"] == rows["exact"]["boxes"]
+        assert (rows[name]["psnr"], rows[name]["similarity"]) == (EQUAL_PSNR, pytest.approx(1))
+        assert rows[name]["distance"] == rows["exact"]["distance"]
+    assert rows["deepcache=5"]["boxes"]["ap50"] < 0.5 < rows["exact"]["boxes"]["ap50"]
+    assert rows["deepcache=5"]["psnr"] < 30
+    assert rows["deepcache=5"]["similarity"] < 0.9
+    asked = {call["preset"]: call.get("sampler") for call in painter.calls}
+    assert asked == {"fast": None, "faster": None} | dict.fromkeys(
+        ("exact", "deepcache=2", "deepcache=3", "deepcache=5"), "plms"
+    )
+    assert report.facts["settings"]["steps"] == 20, "what the other tables would have"
+
+
+def test_the_work_of_a_preset_is_counted_where_it_is_done():
+    item = boxes.plan(subject(names=TWO), FIVE)[0].items[0]
+    speeds = presets.measure_speeds(small_pipeline(), item, WorldOptions(steps=5), num_rounds=1)
+    work = {name: (speed.evaluations, speed.whole_evaluations) for name, speed in speeds.items()}
+    assert work == {
+        "exact": (12, 12),
+        "fast": (10, 10),
+        "faster": (8, 8),  # three steps with both halves, two with one
+        "deepcache=2": (12, 8),  # two in the first step, then at tau and two steps later
+        "deepcache=3": (12, 8),
+        "deepcache=5": (12, 6),
+    }
+    assert all(speed.seconds > 0 for speed in speeds.values())
+    assert speeds["exact"].speed_up == 1
 
 
 def test_ablations_are_painted_on_the_same_boxes(tmp_path, monkeypatch):
@@ -263,6 +311,7 @@ def test_nothing_to_measure_is_said():
         ({"batch_size": -1}, "batch_size is -1"),
         ({"steps": 0}, "steps is 0"),
         ({"tau": 0.0}, "tau is 0"),
+        ({"preset": "best"}, "no preset 'best'"),
         ({"tables": ("boxes", "chairs")}, "no table 'chairs'"),
         ({"tables": ()}, "the tables are boxes, open_set"),
         ({"ablations": (Ablation("a b", "x"), Ablation("A-b", "y"))}, "each its own label"),

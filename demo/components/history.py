@@ -8,7 +8,7 @@ from gradio.data_classes import FileData, GradioModel
 
 from demo.components import assets
 from demo.history import MAX_BYTES, MAX_ENTRIES, Entry, Visit
-from demo.tabs.controls import SAMPLER_NAMES
+from demo.tabs.controls import SAMPLER_NAMES, preset_title
 from demo.texts import memory as texts
 
 
@@ -104,6 +104,7 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
         "guidance_scale": f"{options.guidance_scale:g}",
         "num_inference_steps": str(options.num_inference_steps),
         "sampler": SAMPLER_NAMES.get(options.sampler, options.sampler),
+        "preset": "" if options.preset == "exact" else preset_title(options.preset),
         "model": entry.model,
     }
     return [(texts.FACT_NAMES[name], value) for name, value in values.items() if value]

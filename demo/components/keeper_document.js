@@ -16,7 +16,7 @@
   for (const name of ["guidance_scale", "num_inference_steps", "num_images", "mask_feather"]) {
     if (isNumber(given[name])) content[name] = given[name];
   }
-  for (const name of ["prompt", "negative_prompt", "sampler", "repaint", "style_box"]) {
+  for (const name of ["prompt", "negative_prompt", "sampler", "preset", "repaint", "style_box"]) {
     if (typeof given[name] === "string") content[name] = given[name];
   }
   for (const name of ["append_grounding", "crop_references"]) {

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from demo.calls import first_values
 from demo.handlers import (
     MAX_PAGE_GUIDANCE,
     MAX_PAGE_IMAGES,
@@ -14,11 +15,14 @@ from demo.handlers import (
     Options,
 )
 from demo.texts import help as help_texts
+from demo.texts import presets as preset_texts
 from demo.words import MAX_PROMPT_LENGTH
+from gligen.presets import DEEP_INTERVALS, DEEPCACHE, Preset
 from gligen.sampling import SAMPLERS
 
 RANDOM_SEED = "random, and tell me which"
 FIXED_SEED = "fixed"
+PRESET_CHOICES = (*preset_texts.NAMES, *(f"{DEEPCACHE}={n}" for n in DEEP_INTERVALS))
 SAMPLER_NAMES = {
     "plms": "PLMS (as in the original)",
     "ddim": "DDIM",
@@ -41,6 +45,7 @@ class Controls:
     guidance_scale: gr.Slider
     num_inference_steps: gr.Slider
     sampler: gr.Dropdown
+    preset: gr.Dropdown
     num_images: gr.Slider
     seed_mode: gr.Radio
     seed: gr.Number
@@ -142,6 +147,12 @@ def build_controls(
         )
     with gr.Accordion("Advanced", open=False):
         choices = [(SAMPLER_NAMES.get(name, name), name) for name in SAMPLERS]
+        preset = gr.Dropdown(
+            [(preset_title(name), name) for name in PRESET_CHOICES],
+            value=defaults.preset,
+            label=preset_texts.PRESET,
+            info=preset_texts.PRESET_INFO,
+        )
         sampler = gr.Dropdown(choices, value=defaults.sampler, label="Sampler")
         negative = gr.Textbox(label="Negative prompt", lines=1, max_length=MAX_PROMPT_LENGTH)
         use_shares = gr.Checkbox(
@@ -156,6 +167,15 @@ def build_controls(
             )
             off = gr.Number(0.5, label="Off", minimum=0, maximum=1, step=0.05, min_width=90)
         gr.Markdown("The three shares of the steps must sum to 1.", elem_classes="small-print")
+    # By people alone: what fills the page has its own sampler and steps.
+    preset.input(
+        _sampler_and_steps,
+        preset,
+        [sampler, steps],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     return Controls(
         prompt=prompt,
         append_grounding=append,
@@ -163,6 +183,7 @@ def build_controls(
         guidance_scale=guidance,
         num_inference_steps=steps,
         sampler=sampler,
+        preset=preset,
         num_images=images,
         seed_mode=seed_mode,
         seed=seed,
@@ -197,6 +218,7 @@ def read_options(controls: Controls, values: Mapping[Component, Any], **more: An
             controls.num_inference_steps, values[controls.num_inference_steps]
         ),
         sampler=values[controls.sampler],
+        preset=values[controls.preset],
         num_images=_number(controls.num_images, values[controls.num_images]),
         seed=int(_number(controls.seed, values[controls.seed])) if is_fixed else None,
         append_grounding=bool(values[controls.append_grounding]),
@@ -218,6 +240,7 @@ def fill_controls(controls: Controls, options: Options, usual_tau: float) -> dic
         controls.guidance_scale: options.guidance_scale,
         controls.num_inference_steps: options.num_inference_steps,
         controls.sampler: options.sampler,
+        controls.preset: options.preset,
         controls.num_images: options.num_images,
         controls.append_grounding: options.append_grounding,
         controls.use_shares: options.shares is not None,
@@ -230,6 +253,20 @@ def fill_controls(controls: Controls, options: Options, usual_tau: float) -> dic
         fields = (controls.full_share, controls.decay_share, controls.off_share)
         filled |= dict(zip(fields, options.shares, strict=True))
     return filled
+
+
+def preset_title(name: str) -> str:
+    """Return what the page calls a preset."""
+    preset = Preset.from_text(name)
+    if preset.name in preset_texts.NAMES:
+        return preset_texts.NAMES[preset.name]
+    return preset_texts.DEEPCACHE.format(interval=preset.deep_interval)
+
+
+def _sampler_and_steps(name: str) -> tuple[str, int]:
+    """Return the sampler and the steps of a preset."""
+    values = first_values(Preset.from_text(name))
+    return values["sampler"], values["num_inference_steps"]
 
 
 def _number(field: Component, value: Any) -> Any:

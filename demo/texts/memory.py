@@ -80,6 +80,7 @@ FACT_NAMES = {
     "guidance_scale": "Guidance",
     "num_inference_steps": "Steps",
     "sampler": "Sampler",
+    "preset": "Preset",
     "model": "Model",
 }
 

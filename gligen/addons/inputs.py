@@ -42,6 +42,12 @@ class AddOns:
         if self.ip_adapter_image is not None and self.ip_adapter_image_embeds is not None:
             raise ValueError("Give either ip_adapter_image or ip_adapter_image_embeds, not both.")
 
+    @property
+    def is_any(self) -> bool:
+        """Whether an add-on takes part."""
+        given = (self.control_image, self.adapter_image, self.ip_adapter_image)
+        return any(x is not None for x in (*given, self.ip_adapter_image_embeds))
+
 
 def spread(value: float | Sequence[float], number: int, what: str) -> list[float]:
     """Return one number for each of `number` ControlNets.

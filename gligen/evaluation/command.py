@@ -82,6 +82,11 @@ def _add_world(subjects: Any) -> None:
     )
     add("--steps", type=int, metavar="N", help="denoising steps (default: as the library's)")
     add("--sampler", metavar="NAME", help="as in generate (default: the model's own scheduler)")
+    add(
+        "--preset",
+        metavar="NAME",
+        help="as in generate (default: exact); the table of presets has all of them",
+    )
     add("--guidance", type=float, metavar="SCALE", help="(default: as the library's)")
     add(
         "--tau",
@@ -117,6 +122,7 @@ def _run_world(given: argparse.Namespace) -> None:
         num_layouts=given.num_layouts,
         steps=given.steps,
         sampler=given.sampler,
+        preset=given.preset,
         guidance_scale=given.guidance,
         tau=given.tau,
         batch_size=given.batch,

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from gligen.presets import Preset
+
 TABLES = (
     "boxes",
     "open_set",
     "tau",
+    "presets",
     "inpainting",
     "images",
     "keypoints",
@@ -64,6 +67,7 @@ class WorldOptions:
     batch_size: int = 25  # pictures made together
     tables: tuple[str, ...] | None = None  # of TABLES; None: all that the model has kinds for
     ablations: tuple[Ablation, ...] = ()
+    preset: str | None = None  # of gligen.presets; the table of presets has all of them
 
     def __post_init__(self):
         for name in ("num_layouts", "steps", "batch_size"):
@@ -75,6 +79,8 @@ class WorldOptions:
                 f"tau is {self.tau:g}; it must be above 0 and at most 1. Grounding off (0) is "
                 "measured anyway."
             )
+        if self.preset is not None:
+            Preset.from_text(self.preset)
         unknown = sorted(set(self.tables or ()) - set(TABLES))
         if unknown or self.tables == ():
             raise ValueError(
@@ -93,6 +99,7 @@ class WorldOptions:
         given = {
             "num_inference_steps": self.steps,
             "sampler": self.sampler,
+            "preset": self.preset,
             "guidance_scale": self.guidance_scale,
             "gligen_scheduled_sampling_beta": self.tau if tau is None else tau,
         }

@@ -75,6 +75,30 @@ def trade_off(
     return _png(figure)
 
 
+def speed_against_quality(points: Mapping[str, tuple[float, float, float | None]]) -> bytes:
+    """Draw boxes and likeness against speed, a point for each way to paint.
+
+    Args:
+        points: name -> speed-up, AP50, and PSNR to the exact picture in dB (None: the exact one).
+    """
+    figure, axes = _figure(6.5)
+    other = axes.twinx()
+    for name, (speed, precision, likeness) in points.items():
+        axes.plot(speed, precision, "o", color=COLOURS[0])
+        axes.annotate(
+            name, (speed, precision), (0, 6), textcoords="offset points", ha="center", fontsize=8
+        )
+        if likeness is not None:
+            other.plot(speed, likeness, "s", color=COLOURS[5])
+    axes.set_xlabel("speed-up (exact = 1)")
+    axes.set_ylabel("boxes: AP50 (circles)", color=COLOURS[0])
+    other.set_ylabel("PSNR to the exact picture, dB (squares)", color=COLOURS[5])
+    axes.set_ylim(0, 1.05)
+    other.set_ylim(0)
+    other.spines["right"].set_visible(True)
+    return _png(figure)
+
+
 def sheet(items: Sequence[HeldOut], columns: Mapping[str, Sequence[Picture]]) -> bytes:
     """Show the first layouts, a row each: the pictures of every series with the layout drawn in.
 

@@ -29,15 +29,20 @@ from gligen.evaluation.tables import (
     inpainting,
     keypoints,
     open_set,
+    presets,
     semantic,
     tau,
 )
 from gligen.evaluation.tables.table import MeasuredSeries, Table
 from gligen.kinds import kind_named
 from gligen.pipeline import GligenPipeline
+from gligen.presets import Preset
 from gligen.training.bank import HELD_OUT_SEED
 
-_MODULES = (boxes, open_set, tau, inpainting, images, keypoints, semantic, canny, ablations)
+_MODULES = (
+    *(boxes, open_set, tau, presets),
+    *(inpainting, images, keypoints, semantic, canny, ablations),
+)
 _BY_NAME: dict[str, Table] = {module.TABLE.name: module.TABLE for module in _MODULES}
 _SOFTWARE = ("torch", "diffusers", "transformers", "numpy", "pycocotools", "pillow")
 
@@ -151,6 +156,7 @@ def _facts(subject: Subject, options: WorldOptions, measured: MeasuredSeries) ->
         name: parameter.default
         for name, parameter in inspect.signature(GligenPipeline.__call__).parameters.items()
     }
+    preset = Preset.from_text(options.preset or "exact")
     scheduler = type(getattr(any_pipeline, "scheduler", None)).__name__
     return {
         "num_layouts": options.num_layouts,
@@ -158,8 +164,11 @@ def _facts(subject: Subject, options: WorldOptions, measured: MeasuredSeries) ->
         "names": list(subject.names),
         "knows_persons": subject.knows_persons,
         "settings": {
-            "steps": options.steps or usual["num_inference_steps"],
-            "sampler": options.sampler or f"the model's own scheduler ({scheduler})",
+            "preset": preset.name,
+            "steps": preset.num_steps(options.steps),
+            "sampler": options.sampler
+            or preset.sampler
+            or f"the model's own scheduler ({scheduler})",
             "guidance": options.guidance_scale or usual["guidance_scale"],
             "tau": {kind: options.tau or kind_named(kind).usual_tau for kind in subject.pipelines},
         },

@@ -5,10 +5,12 @@ any width, since it is the structure alone that decides.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,6 +42,25 @@ def count_flops(run: Callable[[], Any]) -> float:
     with FlopCounterMode(display=False) as counter:
         run()
     return float(counter.get_total_flops())
+
+
+@torch.no_grad()
+def count_rows(run: Callable[[], Any], layers: Sequence[nn.Module]) -> list[int]:
+    """Return how many rows pass through each of some layers, whoever calls them."""
+    rows = [0] * len(layers)
+
+    def count(module: nn.Module, _: Any, output: Any) -> None:
+        for index, layer in enumerate(layers):
+            if layer is module:
+                rows[index] += len(output)
+
+    # Not a hook of the layers themselves: with one they would be evaluated in another way.
+    handle = register_module_forward_hook(count)
+    try:
+        run()
+    finally:
+        handle.remove()
+    return rows
 
 
 @torch.no_grad()

@@ -65,6 +65,12 @@ class PreparedUNet:
         self._downs = [self._level(block, "downsamplers") for block in unet.down_blocks]
         self._mid = self._level(unet.mid_block) if unet.mid_block is not None else None
         self._ups = [self._level(block, "upsamplers") for block in unet.up_blocks]
+        # What comes behind the deep features: the last resnet, with the shallowest skip.
+        last = self._ups[-1]
+        self._last = last.resnets[-1], last.transformers[-1]
+        self._ups[-1] = replace(
+            last, resnets=last.resnets[:-1], transformers=last.transformers[:-1]
+        )
         samplers = [level.sampler for level in self._ups if level.sampler is not None]
         self._folded = folded_upsamplers(samplers, options.upsample)
         self._table: dict[float, list[Tensor]] = {}
@@ -131,6 +137,7 @@ class PreparedUNet:
         timestep: float,
         conditioning: Conditioning,
         gate_scale: float,
+        features: Float[Tensor, "R C h w"] | None = None,
     ) -> Float[Tensor, "R out h w"]:
         """Evaluate the UNet once.
 
@@ -139,10 +146,27 @@ class PreparedUNet:
             timestep: of the noise that the model was trained on.
             conditioning: from `conditioning`.
             gate_scale: strength of the grounding, 0 leaves the gated layers out.
+            features: from `deep_features`, if only what comes behind them is to be evaluated.
         """
-        return self.evaluate(
-            x, self.biases(timestep), conditioning, self.open_gates(gate_scale, conditioning)
-        )
+        gates = self.open_gates(gate_scale, conditioning)
+        return self.evaluate(x, self.biases(timestep), conditioning, gates, features)
+
+    @torch.no_grad()
+    def deep_features(
+        self,
+        x: Float[Tensor, "B c h w"],
+        timestep: float,
+        conditioning: Conditioning,
+        gate_scale: float,
+    ) -> Float[Tensor, "R C h w"]:
+        """Return what all levels but the shallowest skip give; the arguments are those of a call.
+
+        The UNet is cut before its last resnet, which reads these features beside the first
+        convolution's: of a UNet that is folded in the middle, the longest way round is left out.
+        """
+        gates = self.open_gates(gate_scale, conditioning)
+        pass_ = _Pass(self, self.biases(timestep), conditioning, gates)
+        return self._deep(self._first(x, conditioning.rows), pass_)
 
     def biases(self, timestep: float) -> list[Tensor]:
         """Return for each resnet the bias [C] that stands for a timestep."""
@@ -181,14 +205,26 @@ class PreparedUNet:
         biases: list[Tensor],
         conditioning: Conditioning,
         gates: list[Gates | None],
+        features: Float[Tensor, "R C h w"] | None = None,
     ) -> Float[Tensor, "R out h w"]:
         """Evaluate the UNet on prepared inputs: tensors in, a tensor out."""
         unet, rows = self.unet, conditioning.rows
         pass_ = _Pass(self, biases, conditioning, gates)
-        if not self.options.shared_prefix:
-            x = widen(x, rows)
-        h = unet.conv_in(x)
-        skips = [h]
+        first = self._first(x, rows)
+        h = self._deep(first, pass_) if features is None else features
+        h = pass_.through(torch.cat([h, widen(first, rows)], dim=1), *self._last)
+        if unet.conv_norm_out is not None:
+            h = F.silu(unet.conv_norm_out(h), inplace=True)
+        return unet.conv_out(h)
+
+    def _first(self, x: Float[Tensor, "B c h w"], rows: int) -> Float[Tensor, "r C h w"]:
+        """Return the first convolution's result, of one half of guidance where that will do."""
+        return self.unet.conv_in(x if self.options.shared_prefix else widen(x, rows))
+
+    def _deep(self, first: Float[Tensor, "r C h w"], pass_: "_Pass") -> Float[Tensor, "R D h w"]:
+        """Return what reaches the last resnet."""
+        rows = pass_.conditioning.rows
+        h, skips = first, [first]
         for level in self._downs:
             for resnet, transformer in zip(level.resnets, level.transformers, strict=True):
                 h = pass_.through(h, resnet, transformer)
@@ -205,9 +241,7 @@ class PreparedUNet:
                 h = pass_.through(h, resnet, transformer)
             if level.sampler is not None:
                 h = self._upsample(level.sampler, h, skips[-1].shape[2:])
-        if unet.conv_norm_out is not None:
-            h = F.silu(unet.conv_norm_out(h), inplace=True)
-        return unet.conv_out(h)
+        return widen(h, rows)
 
     def _upsample(self, sampler: nn.Module, h: Tensor, size: torch.Size) -> Tensor:
         if size != (2 * h.shape[2], 2 * h.shape[3]):

@@ -29,13 +29,13 @@ class FakeService:
         self.requests.append((kind, request))
         self.steps_done = 0
         try:
-            for index in range(1, request.num_inference_steps + 1):
+            for index in range(1, request.num_steps + 1):
                 time.sleep(self.step_seconds)
                 if index == self.fails_at:
                     raise RuntimeError("the device is on fire")
                 self.steps_done = index
                 nothing = torch.zeros(request.num_images, 4, 8, 8)
-                yield Step(index, request.num_inference_steps, 0, 1.0, nothing, nothing)
+                yield Step(index, request.num_steps, 0, 1.0, nothing, nothing)
         except GeneratorExit:
             self.was_closed_early = True
             raise

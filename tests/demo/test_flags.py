@@ -60,7 +60,8 @@ def test_flags_that_are_left_out():
         (["--guidance_scale", "much"], "must be a number"),
         (["--alpha_scale", "0.5"], "write 1"),
         (["--dtype", "int8"], "float16"),
-        (["--preset", "best"], "exact"),
+        (["--preset", "best"], "no preset 'best'; there are: exact, fast, faster"),
+        (["--preset", "deepcache=1"], "it must be once in 2 to 10"),
         (["--auth", "anna"], "a colon and a password"),
         (["--auth-file", "no/such/file"], "cannot be read"),
         (["--max-queue", "0"], "from 1 to"),
@@ -134,6 +135,12 @@ def test_mcp_without_its_package_is_refused_at_the_start(monkeypatch):
 def test_presets_and_alpha_change_the_first_values():
     fast = default_options(parse_flags(["--preset", "fast", "--alpha_scale", "0"]))
     assert (fast.sampler, fast.num_inference_steps, fast.tau) == ("dpm++", 20, 0)
+    assert fast.preset == "fast"
+    faster, deep = (
+        default_options(parse_flags(["--preset", n])) for n in ("faster", "deepcache=4")
+    )
+    assert (faster.preset, faster.sampler, faster.num_inference_steps) == ("faster", "dpm++", 20)
+    assert (deep.preset, deep.sampler, deep.num_inference_steps) == ("deepcache=4", "plms", 50)
 
 
 def test_auto_takes_the_embedded_model_without_cuda_and_says_why():

@@ -58,11 +58,13 @@ def test_settings_reach_the_request():
         guidance_scale=5,
         num_inference_steps=7,
         sampler="euler",
+        preset="faster",
         num_images=3,
         seed=11,
         append_grounding=True,
     )
     request = build_request(options, Drawing(LAYOUT), GENERATION)
+    assert request.preset == "faster"
     assert request.full_prompt == "a night; sun; comet"
     assert request.gate_schedule == (0.7, 0.2, 0.1)
     assert (request.negative_prompt, request.guidance_scale, request.sampler) == ("day", 5, "euler")

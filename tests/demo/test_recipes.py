@@ -27,6 +27,7 @@ OPTIONS = Options(
     guidance_scale=5.5,
     num_inference_steps=7,
     sampler="euler",
+    preset="deepcache=7",
     num_images=3,
     seed=11,
     append_grounding=True,
@@ -43,6 +44,35 @@ RECIPES = [
     Recipe("generate", LAYOUT),
     Recipe("generate"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("said", "preset", "sampler", "steps"),
+    [
+        ({}, "exact", "plms", 50),
+        ({"sampler": "ddim", "num_inference_steps": 7}, "exact", "ddim", 7),
+        ({"preset": "faster"}, "faster", "dpm++", 20),
+        ({"preset": "faster", "sampler": "ddim", "num_inference_steps": 7}, "faster", "ddim", 7),
+        ({"preset": "deepcache=4"}, "deepcache=4", "plms", 50),
+    ],
+)
+def test_what_names_no_preset_is_exact_and_what_is_said_wins(said, preset, sampler, steps):
+    options = read_recipe({"gligen": 1, "regions": [], "prompt": "a night", **said}).options
+    assert options is not None
+    assert (options.preset, options.sampler, options.num_inference_steps) == (
+        preset,
+        sampler,
+        steps,
+    )
+
+
+def test_the_preset_of_a_picture_comes_back():
+    request = Request("a night", preset="faster", num_inference_steps=9, gate_schedule=0.5, seed=3)
+    result = Result([Image.new("RGB", (64, 64))], [3], "a night", request, "m", 1.0)
+    options = read_recipe(result.settings(0)).options
+    assert options == Options(
+        "a night", tau=0.5, num_inference_steps=9, seed=3, sampler="dpm++", preset="faster"
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -126,6 +156,9 @@ NAN = float("nan")
         ({"seed": 2**60}, "seed"),
         ({"sampler": "magic"}, "no sampler 'magic'"),
         ({"sampler": None}, "must be text"),
+        ({"preset": "fastest"}, "no preset 'fastest'; there are: exact, fast"),
+        ({"preset": "deepcache=99"}, "it must be once in 2 to 10"),
+        ({"preset": None}, "must be text"),
         ({"repaint": "all"}, "'all'; it must be auto"),
         ({"mask_feather": 999}, "feather is 999"),
         ({"style_box": "here"}, "no style box 'here'"),
