@@ -4,6 +4,7 @@ Shapes: B pictures, L text tokens, D width of the text encoder, latents [B, c, h
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
@@ -19,10 +20,23 @@ from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import encode_hole
 from gligen.inpainting import layout_in_area
+from gligen.outofmemory import InParts
 from gligen.run import Change, Run
-from gligen.sampling import Sampler, Step, denoise, make_sampler
+from gligen.sampling import Blend, Question, Sampler, Step, denoise, make_sampler
 from gligen.schedule import gate_schedule
-from gligen.texts import RunTexts, read_run_texts
+from gligen.texts import EncodedText, RunTexts, read_run_texts
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run before its first step: all that is encoded, and how it goes on."""
+
+    model: GuidedModel
+    sampler: Sampler
+    noise: Float[Tensor, "B c h w"]  # unit
+    gates: list[float]  # gate scale of each step
+    text: EncodedText
+    blend: Blend | None  # of a run with a hole
 
 
 def run_steps(
@@ -32,7 +46,34 @@ def run_steps(
 
     Whoever drives the generator may `send` a change for the steps that follow. `texts` are those of
     this run, where they have been read already.
+
+    Raises:
+        OutOfMemoryError: the device cannot even hold one picture.
     """
+    begun = begin(components, run, texts)
+    model, text = prepared_model(components, run, begun), begun.text
+    parts = InParts()
+
+    def evaluate(latents: Tensor, timestep: float, gate_scale: float, step: int) -> Tensor:
+        # The model is looked up anew: a change replaces it.
+        question = Question(latents, timestep, gate_scale, step)
+        return model.guide(*parts.halves(model, question))
+
+    steps = denoise(evaluate, begun.sampler, begun.noise, begun.gates, begun.blend)
+    step = next(steps, None)
+    while step is not None:
+        change = yield step
+        if change is not None:
+            text = text.changed(change)
+            model = model.told(text.guidance_scale, text.context, text.negative_context)
+        try:
+            step = steps.send(None if change is None else change.latents)
+        except StopIteration:
+            return
+
+
+def begin(components: Components, run: Run, texts: RunTexts | None = None) -> Begun:
+    """Encode text, regions and hole, and draw the noise; the UNet is not evaluated."""
     device = components.device
     layouts = run.layouts
     if run.hole is not None:
@@ -54,17 +95,9 @@ def run_steps(
         run.sigmas,
     )
     noise = _start_noise(components, run)
-    side = side_networks(
-        components, run.add_ons, run.size, run.num_images, sampler.num_steps, run.hole
-    )
-    pictures = picture_tokens(
-        components, run.add_ons, run.num_images, guided=text.negative is not None
-    )
-    is_plain = side is not None or pictures is not None
     hole = None if run.hole is None else encode_hole(components, run.hole, run.num_images)
     model = GuidedModel(
         unet=components.unet,
-        prepared=None if is_plain else prepare_unet(components, run, sampler.timesteps),
         context=text.context,
         negative_context=text.negative_context,
         guidance_scale=run.guidance_scale,
@@ -75,12 +108,13 @@ def run_steps(
         map_channels=grounding.map_channels,
         cross_attention_kwargs=run.cross_attention_kwargs,
         guidance_rescale=run.guidance_rescale,
-        side_networks=side,
-        picture_tokens=pictures,
+        side_networks=side_networks(
+            components, run.add_ons, run.size, run.num_images, sampler.num_steps, run.hole
+        ),
+        picture_tokens=picture_tokens(
+            components, run.add_ons, run.num_images, guided=text.negative is not None
+        ),
     )
-
-    def evaluate(latents: Tensor, timestep: float, gate_scale: float, step: int) -> Tensor:
-        return model(latents, timestep, gate_scale, step)  # looked up anew: a change replaces it
 
     def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
         assert hole is not None, "only a run with a hole blends"
@@ -89,17 +123,15 @@ def run_steps(
         return noisy * hole.mask + latents * (1 - hole.mask)
 
     gates = gate_schedule(sampler.num_steps, run.schedule)
-    steps = denoise(evaluate, sampler, noise, gates, keep_known if hole else None)
-    step = next(steps, None)
-    while step is not None:
-        change = yield step
-        if change is not None:
-            text = text.changed(change)
-            model = model.told(text.guidance_scale, text.context, text.negative_context)
-        try:
-            step = steps.send(None if change is None else change.latents)
-        except StopIteration:
-            return
+    return Begun(model, sampler, noise, gates, text, None if hole is None else keep_known)
+
+
+def prepared_model(components: Components, run: Run, begun: Begun) -> GuidedModel:
+    """Return the model of a run with savings, where nothing stands beside the UNet."""
+    model = begun.model
+    if model.side_networks is not None or model.picture_tokens is not None:
+        return model
+    return replace(model, prepared=prepare_unet(components, run, begun.sampler.timesteps))
 
 
 def prepare_unet(
