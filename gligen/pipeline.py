@@ -7,7 +7,7 @@ arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.ru
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ from gligen.addons.ip_adapter import GroundedIPAdapterMixin
 from gligen.addons.lora import LoraMixin, check_no_lora
 from gligen.addons.single_file import SingleFileMixin
 from gligen.addons.textual_inversion import TextualInversionMixin
-from gligen.batching import Entry, Failed, Together, can_share
+from gligen.batching import Entry, Failed, Together, can_share, sharing_key
 from gligen.callargs import (
     check_call,
     check_embeds,
@@ -302,6 +302,16 @@ class GligenPipeline(
                 "gligen.batching.can_share."
             )
         return Together(components, entries, self.maybe_free_model_hooks)
+
+    def sharing_key(self, request: Request) -> Hashable | None:
+        """Return what requests must have in common to be answered by one `stream_together`.
+
+        None: this one shares with nobody.
+
+        Raises:
+            ValueError: the model cannot paint the size that is asked for.
+        """
+        return sharing_key(self._components, request)
 
     def _entry(self, request: Request, add_ons: AddOns | None) -> Entry:
         """Return the run of a request and what makes its last latents the result.
