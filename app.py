@@ -35,7 +35,8 @@ def serve(service, flags: Flags) -> int:
     from demo.startup import default_options, desk_of, serving_of
     from demo.texts import operations as texts
 
-    card, desk = service.card, desk_of(flags)
+    card = service.card
+    desk = desk_of(flags, card.device)
     print(f"Model: {card.name} on {card.device}. {card.reason}", *card.notes, sep="\n", flush=True)
     serving, share_note = serving_of(flags)
     page = build_app(service, default_options(flags), flags.folder, desk)

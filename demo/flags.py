@@ -66,6 +66,7 @@ class Flags:
     dtype: str | None
     auth: tuple[tuple[str, str], ...]  # user names and passwords; empty: no login
     max_queue: int  # requests that may wait
+    max_batch: int | None  # pictures of several requests made together; None: as the device can
     rate_limit: int | None  # requests a minute for each session and address; None: any number
     grace: float  # seconds that a picture may still take when the app is told to end
     checks_safety: bool  # of the official models' pictures
@@ -94,6 +95,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         dtype=given.dtype,
         auth=tuple(pair for pairs in (given.auth_file, *given.auth) for pair in pairs),
         max_queue=given.max_queue,
+        max_batch=given.max_batch,
         rate_limit=given.rate_limit,
         grace=given.grace,
         checks_safety=not given.no_safety_checker,
@@ -245,6 +247,14 @@ def _add_operation(operation: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="requests that may wait for the device; more are refused with a sentence (default: "
         f"{MAX_QUEUE})",
+    )
+    operation.add_argument(
+        "--max-batch",
+        type=whole_from_one,
+        metavar="N",
+        help="pictures of requests next to each other in the line that are painted together where "
+        "they have the same model, size, steps, sampler and tau; 1: never (left out: 8 on CUDA, "
+        "else 4)",
     )
     operation.add_argument(
         "--rate-limit",

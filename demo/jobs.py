@@ -13,6 +13,7 @@ from demo.handlers import Asked, Finished, Running, Stopped, follow, request_for
 from demo.line import Place, TurnedAway, Waiting
 from demo.service import PictureService
 from demo.session import StopSignal
+from demo.turns import Offer, SeatedService
 from gligen.request import Request, Result
 
 WAIT_SECONDS = 1.0  # between two looks at the line
@@ -36,7 +37,8 @@ class Task:
 
     kind: str  # of the model
     request: Request
-    paint: Callable[[], Iterator[Painted]]
+    paint: Callable[[Place], Iterator[Painted]]  # given its place, whose turn has come
+    offer: Offer | None = None  # None: is painted alone
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,17 @@ def work(
         asked = read()
         request = request_for(service.card, asked)
 
-        def paint() -> Iterator[Painted]:
-            signal = caller.signal
-            with closing(follow(service, asked.kind, request, signal.is_set)) as events:
+        def paint(place: Place) -> Iterator[Painted]:
+            signal, painter = caller.signal, service
+            if place.turn is not None and len(place.turn) > 1:
+                painter = SeatedService(service, place.turn, place.seat)
+            with closing(follow(painter, asked.kind, request, signal.is_set)) as events:
                 for event in events:
                     yield Made(asked, event.result) if isinstance(event, Finished) else event
 
-        return Task(asked.kind, request, paint)
+        key = service.sharing(asked.kind, request)
+        offer = None if key is None else Offer((asked.kind, key), request)
+        return Task(asked.kind, request, paint, offer)
 
     yield from take_turn(desk, caller, task)
 
@@ -118,7 +124,7 @@ def take_turn(desk: Desk, caller: Caller, read: Callable[[], Task]) -> Iterator[
         request = task.request
         account.facts |= log.facts_of(task.kind, request)
         account.private |= log.words_of(request)
-        place = desk.line.enter(caller.session, caller.is_page)
+        place = desk.line.enter(caller.session, caller.is_page, task.offer)
         try:
             yield from _wait(desk, place, caller.signal)
             account.facts["waited"] = round(time.monotonic() - began, 2)
@@ -127,11 +133,15 @@ def take_turn(desk: Desk, caller: Caller, read: Callable[[], Task]) -> Iterator[
                 yield Stopped(0, request.num_steps)
                 return
             yield Running(0, request.num_steps, None)
-            with closing(task.paint()) as events:
+            if place.turn is not None:
+                account.facts["together"] = len(place.turn)
+            with closing(task.paint(place)) as events:
                 for event in events:
                     _note(account, event, caller.signal)
                     yield event
         finally:
+            if place.turn is not None:
+                place.turn.leave(place.seat)
             desk.line.leave(place)
     except TurnedAway as error:
         account.outcome = error.outcome

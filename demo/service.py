@@ -1,12 +1,13 @@
 """What the page needs from the library: a model's card, pictures step by step, and previews."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from PIL import Image
 
 from demo.flags import LOADS
+from gligen.batching import Event
 from gligen.kinds import kind_named
 from gligen.pictures.ade import NAMES
 from gligen.pipeline import GligenPipeline
@@ -50,6 +51,22 @@ class ModelCard:
         return kind_named(kind).usual_tau
 
 
+class SharedStream(Protocol):
+    """Several requests on their way, as `gligen.batching.Together`."""
+
+    def __next__(self) -> Event:
+        """Return the next event, with the number of its request."""
+        ...
+
+    def leave(self, number: int) -> None:
+        """Take a request out; may be called while the next event is computed."""
+        ...
+
+    def close(self) -> None:
+        """Stop the work."""
+        ...
+
+
 class PictureService(Protocol):
     """Makes pictures for the page."""
 
@@ -69,6 +86,17 @@ class PictureService(Protocol):
         """Return the pictures as a step sees them."""
         ...
 
+    def sharing(self, kind: str, request: Request) -> Hashable | None:
+        """Return what requests of a kind must have in common to be painted together.
+
+        None: this one is painted alone.
+        """
+        ...
+
+    def stream_together(self, kind: str, requests: Sequence[Request]) -> SharedStream:
+        """Paint requests that have the same `sharing`, each as `stream` does."""
+        ...
+
 
 class LocalService:
     """Makes pictures with pipelines in this process."""
@@ -84,3 +112,11 @@ class LocalService:
     def preview(self, kind: str, step: Step) -> list[Image.Image]:
         """See `PictureService.preview`."""
         return self._pipelines[kind].decode_preview(step.predicted)
+
+    def sharing(self, kind: str, request: Request) -> Hashable | None:
+        """See `PictureService.sharing`."""
+        return self._pipelines[kind].sharing_key(request)
+
+    def stream_together(self, kind: str, requests: Sequence[Request]) -> SharedStream:
+        """See `PictureService.stream_together`."""
+        return self._pipelines[kind].stream_together(requests)

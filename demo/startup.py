@@ -35,6 +35,9 @@ NOTEBOOK_VARIABLES = (
 )
 SHARE_HOST = "api.gradio.app"
 CONNECT_SECONDS = 5
+# Pictures of several people that are painted together. On a CPU a batch takes nearly as long as its
+# pictures one by one, and all of it has to be waited for.
+MAX_BATCH, MAX_BATCH_CUDA = 4, 8
 
 
 @dataclass(frozen=True)
@@ -182,9 +185,12 @@ def serving_of(flags: Flags) -> tuple[Serving, str]:
     return serving, note
 
 
-def desk_of(flags: Flags) -> Desk:
-    """Return the limits and the line that the flags ask for."""
-    return Desk(Line(flags.max_queue), RateLimit(flags.rate_limit))
+def desk_of(flags: Flags, device: str = "cpu") -> Desk:
+    """Return the limits and the line that the flags ask for, or the device is good for."""
+    most = flags.max_batch
+    if most is None:
+        most = MAX_BATCH_CUDA if device.startswith("cuda") else MAX_BATCH
+    return Desk(Line(flags.max_queue, max_batch=most), RateLimit(flags.rate_limit))
 
 
 def check_flags(flags: Flags) -> None:

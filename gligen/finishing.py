@@ -14,14 +14,18 @@ from gligen.components import Components
 from gligen.exact.decoding import decode_latents
 from gligen.holes import Hole
 from gligen.inpainting import composite
+from gligen.outofmemory import in_parts
 
 
 @torch.no_grad()
 def decode(components: Components, latents: Float[Tensor, "B c h w"]) -> list[Image.Image]:
-    """Decode latents to RGB pictures of the size that the model painted."""
+    """Decode latents to RGB pictures of the size that the model painted.
+
+    A batch that finds no memory is decoded in parts.
+    """
     vae = components.vae
     latents = latents.to(vae.dtype) / vae.config.scaling_factor
-    pixels = decode_latents(vae, latents, components.exact)
+    pixels = in_parts(lambda part: decode_latents(vae, part, components.exact), latents)
     return cast("list[Image.Image]", components.image_processor.postprocess(pixels))
 
 

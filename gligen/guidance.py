@@ -4,7 +4,8 @@ Shapes: B pictures, R rows (both halves, the unconditional one first, or one hal
 M grounding tokens, D token width, latents [B, c, h, w].
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,8 @@ from gligen.exact.graphs import GraphedUNet
 from gligen.exact.unet import Conditioning, PreparedUNet
 from gligen.unet import predict
 
+# Of one evaluation: the unconditional half (None without guidance), and the conditional one
+Halves = tuple[Tensor | None, Tensor]
 # (latents, timestep, context, index of the step) -> what networks beside the UNet add in it
 SideNetworks = Callable[[Tensor, Tensor | float, Tensor, int], Residuals]
 
@@ -59,6 +62,17 @@ class GuidedModel:
         step: int = 0,
     ) -> Float[Tensor, "B c h w"]:
         """Return the guided model output, u + g (c - u); `step` counts the steps from 0."""
+        return self.guide(*self.halves(latents, timestep, gate_scale, step))
+
+    @torch.no_grad()
+    def halves(
+        self,
+        latents: Float[Tensor, "B c h w"],
+        timestep: Tensor | float,
+        gate_scale: float,
+        step: int = 0,
+    ) -> Halves:
+        """Evaluate the UNet once, without guiding; the arguments are those of a call."""
         latents = latents.to(self.context.dtype)
         x = latents
         if self.extra_channels is not None:
@@ -76,12 +90,62 @@ class GuidedModel:
                 self.prepared, x, float(timestep), self._conditioning, gate_scale, step
             )
         if self.negative_context is None:
-            return output
+            return None, output
         unconditional, conditional = output.chunk(2)
+        return unconditional, conditional
+
+    def guide(
+        self, unconditional: Float[Tensor, "B c h w"] | None, conditional: Float[Tensor, "B c h w"]
+    ) -> Float[Tensor, "B c h w"]:
+        """Return u + g (c - u) of the halves of an evaluation, its contrast brought back."""
+        if unconditional is None:
+            return conditional
         guided = unconditional + self.guidance_scale * (conditional - unconditional)
         if self.guidance_rescale == 0:
             return guided
         return rescale(guided, conditional, self.guidance_rescale)
+
+    def part(self, first: int, last: int) -> "GuidedModel":
+        """Return the model of the pictures from `first` to before `last`."""
+        assert self.side_networks is None, "networks beside the UNet are bound to all pictures"
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[first:last]
+
+        pictures = self.picture_tokens
+        if pictures is not None:
+            halves = len(pictures[0]) // len(self.context)
+            pictures = [x.unflatten(0, (halves, -1))[:, first:last].flatten(0, 1) for x in pictures]
+        return replace(
+            self,
+            context=self.context[first:last],
+            negative_context=cut(self.negative_context),
+            tokens=cut(self.tokens),
+            null_tokens=cut(self.null_tokens),
+            grounded=cut(self.grounded),
+            extra_channels=cut(self.extra_channels),
+            map_channels=cut(self.map_channels),
+            picture_tokens=pictures,
+        )
+
+    def unconditional_half(self) -> "GuidedModel":
+        """Return the model that gives the unconditional half alone, as if it were the other."""
+        assert self.negative_context is not None, "without guidance there is no such half"
+        pictures = self.picture_tokens
+        if pictures is not None:
+            pictures = [x[: len(self.context)] for x in pictures]
+        return replace(
+            self,
+            context=self.negative_context,
+            negative_context=None,
+            tokens=self.null_tokens,
+            picture_tokens=pictures,
+        )
+
+    def forget(self) -> None:
+        """Give up the memory of what was prepared; the next evaluation prepares it anew."""
+        for name in ("_conditioning", "conditional"):
+            self.__dict__.pop(name, None)
 
     def told(
         self,
@@ -157,6 +221,44 @@ class GuidedModel:
         if self.grounded is None or self.negative_context is None:
             return self.grounded
         return torch.cat([self.grounded, self.grounded])
+
+
+def join(models: Sequence[GuidedModel]) -> GuidedModel:
+    """Return one model for the pictures of several, in their order, with the same UNet.
+
+    It gives the halves of an evaluation; guiding is left to each of the models, whose scales may
+    differ. Pictures without grounding are given null tokens and shut gates. The models are all with
+    guidance or all without, and have neither a hole nor anything beside the UNet.
+    """
+    first = models[0]
+    grounded = [model for model in models if model.tokens is not None]
+    tokens, nulls, strengths = [], [], []
+    for model in models if grounded else []:
+        null = grounded[0].null_tokens
+        assert null is not None, "grounding comes with null tokens"
+        B = len(model.context)
+        spread = null[:1].expand(B, -1, -1)
+        tokens.append(spread if model.tokens is None else model.tokens)
+        nulls.append(spread if model.null_tokens is None else model.null_tokens)
+        strength = null.new_full((B, 1, 1), float(model.tokens is not None))
+        strengths.append(strength if model.grounded is None else model.grounded)
+    is_uneven = len(grounded) < len(models) or any(m.grounded is not None for m in grounded)
+    maps = [model.map_channels for model in models if model.map_channels is not None]
+    assert len(maps) in (0, len(models)), "a first convolution reads maps or it does not"
+    negatives = [m.negative_context for m in models if m.negative_context is not None]
+    assert len(negatives) in (0, len(models)), "with guidance or without"
+    return GuidedModel(
+        unet=first.unet,
+        context=torch.cat([model.context for model in models]),
+        negative_context=torch.cat(negatives) if negatives else None,
+        guidance_scale=math.nan,
+        tokens=torch.cat(tokens) if tokens else None,
+        null_tokens=torch.cat(nulls) if nulls else None,
+        grounded=torch.cat(strengths) if tokens and is_uneven else None,
+        map_channels=torch.cat(maps) if maps else None,
+        cross_attention_kwargs=first.cross_attention_kwargs,
+        prepared=first.prepared,
+    )
 
 
 def rescale(

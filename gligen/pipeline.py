@@ -7,7 +7,7 @@ arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.ru
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ from gligen.addons.ip_adapter import GroundedIPAdapterMixin
 from gligen.addons.lora import LoraMixin, check_no_lora
 from gligen.addons.single_file import SingleFileMixin
 from gligen.addons.textual_inversion import TextualInversionMixin
+from gligen.batching import Entry, Failed, Together, can_share, sharing_key
 from gligen.callargs import (
     check_call,
     check_embeds,
@@ -58,6 +59,7 @@ from gligen.finishing import check_safety, decode, finish, in_form
 from gligen.holes import Hole, plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
+from gligen.outofmemory import telling_the_way_out
 from gligen.presets import Preset
 from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
@@ -264,6 +266,62 @@ class GligenPipeline(
 
         Raises:
             ValueError: the model cannot do what the request asks; nothing has been computed yet.
+            OutOfMemoryError: the memory does not hold one picture; more are made in parts.
+        """
+        entry = self._entry(request, add_ons)
+        step = None
+        try:
+            with telling_the_way_out(entry.run.size):
+                for step in run_steps(self._components, entry.run):
+                    yield step
+                assert step is not None, "every run has a step"
+                result = entry.finish(step.latents)
+        finally:
+            self.maybe_free_model_hooks()
+        yield result
+
+    def stream_together(self, requests: Sequence[Request]) -> Together:
+        """Answer several requests side by side, each as if it were alone; see `gligen.batching`.
+
+        Requests that `can_share` are evaluated in one batch. Each event comes with the number of
+        its request: one `Step` after each of its steps, then the `Result`, or `Failed` where it
+        cannot be answered, which does not touch the others.
+
+        Raises:
+            ValueError: two requests cannot share.
+        """
+        components = self._components
+        entries: list[Entry | Failed] = []
+        for request in requests:
+            try:
+                entries.append(self._entry(request, None))
+            except ValueError as error:
+                entries.append(Failed(error))
+        pairs = zip(requests, entries, strict=True)
+        fit = [request for request, entry in pairs if isinstance(entry, Entry)]
+        if not all(can_share(components, fit[0], other) for other in fit[1:]):
+            raise ValueError(
+                "These requests cannot be painted together: all of one batch have the same size, "
+                "steps, sampler, gate schedule and guidance (on or off), and no hole; see "
+                "gligen.batching.can_share."
+            )
+        return Together(components, entries, self.maybe_free_model_hooks)
+
+    def sharing_key(self, request: Request) -> Hashable | None:
+        """Return what requests must have in common to be answered by one `stream_together`.
+
+        None: this one shares with nobody.
+
+        Raises:
+            ValueError: the model cannot paint the size that is asked for.
+        """
+        return sharing_key(self._components, request)
+
+    def _entry(self, request: Request, add_ons: AddOns | None) -> Entry:
+        """Return the run of a request and what makes its last latents the result.
+
+        Raises:
+            ValueError: see `stream`.
         """
         started = time.perf_counter()
         components = self._components
@@ -297,24 +355,21 @@ class GligenPipeline(
             references=ReferenceOptions(STYLE_BOXES[request.style_box], request.crop_references),
             add_ons=add_ons or AddOns(),
         )
-        step = None
-        try:
-            for step in run_steps(components, run):
-                yield step
-            assert step is not None, "every run has a step"
-            images, flagged = self._finish(components, step.latents, hole)
-        finally:
-            self.maybe_free_model_hooks()
-        yield Result(
-            images=images,
-            seeds=seeds,
-            prompt=request.full_prompt,
-            request=request,
-            model=self.model_name,
-            seconds=time.perf_counter() - started,
-            withheld=tuple(flagged or ()),
-            kind=components.kind,
-        )
+
+        def finish(latents: Tensor) -> Result:
+            images, flagged = self._finish(components, latents, hole)
+            return Result(
+                images=images,
+                seeds=seeds,
+                prompt=request.full_prompt,
+                request=request,
+                model=self.model_name,
+                seconds=time.perf_counter() - started,
+                withheld=tuple(flagged or ()),
+                kind=components.kind,
+            )
+
+        return Entry(run, finish)
 
     def generate(self, request: Request, add_ons: AddOns | None = None) -> Result:
         """Answer a request and return the result; see `stream`."""
@@ -451,6 +506,8 @@ class GligenPipeline(
 
         Raises:
             ValueError: an argument breaks its rule; the message names value, rule and way out.
+            OutOfMemoryError: the memory does not hold one picture; more are made in parts. No step
+                is taken twice for that, so callbacks are called once for each.
         """
         components = self._components
         lists = RegionLists(
@@ -524,10 +581,11 @@ class GligenPipeline(
         images: Any
         flagged = None
         try:
-            images = drive(self, components, run, callbacks)
-            if output_type != "latent":
-                finished, flagged = self._finish(components, images, hole)
-                images = in_form(components, finished, output_type)
+            with telling_the_way_out(run.size):
+                images = drive(self, components, run, callbacks)
+                if output_type != "latent":
+                    finished, flagged = self._finish(components, images, hole)
+                    images = in_form(components, finished, output_type)
         finally:
             self.maybe_free_model_hooks()
         if not return_dict:

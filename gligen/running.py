@@ -4,6 +4,7 @@ Shapes: B pictures, L text tokens, D width of the text encoder, latents [B, c, h
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
@@ -21,10 +22,23 @@ from gligen.grounding import encode_grounding
 from gligen.guidance import GuidedModel
 from gligen.holes import encode_hole
 from gligen.inpainting import layout_in_area
+from gligen.outofmemory import InParts
 from gligen.run import Change, Run
-from gligen.sampling import Sampler, Step, denoise, make_sampler
+from gligen.sampling import Blend, Question, Sampler, Step, denoise, make_sampler
 from gligen.schedule import gate_schedule, gates_at
-from gligen.texts import RunTexts, read_run_texts
+from gligen.texts import EncodedText, RunTexts, read_run_texts
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run before its first step: all that is encoded, and how it goes on."""
+
+    model: GuidedModel
+    sampler: Sampler
+    noise: Float[Tensor, "B c h w"]  # unit
+    gates: list[float]  # gate scale of each step
+    text: EncodedText
+    blend: Blend | None  # of a run with a hole
 
 
 def run_steps(
@@ -37,14 +51,36 @@ def run_steps(
 
     Raises:
         ValueError: the preset needs what cannot be done with this UNet.
+        OutOfMemoryError: the device cannot even hold one picture.
     """
-    device, preset = components.device, run.preset
-    obstacle = why_unprepared(components, run)
-    if preset.keeps_deep_features and obstacle:
-        raise ValueError(
-            f"The preset {preset.name} evaluates the UNet in part, level by level, and this one "
-            f"can only be evaluated whole: {obstacle}. Choose the preset exact, fast or faster."
-        )
+    check_preset(components, run)
+    begun = begin(components, run, texts)
+    model, text = prepared_model(components, run, begun), begun.text
+    parts = InParts()
+    is_guided = gate_schedule(begun.sampler.num_steps, run.preset.guided_share)
+
+    def evaluate(latents: Tensor, timestep: float, gate_scale: float, step: int) -> Tensor:
+        question = Question(latents, timestep, gate_scale, step)
+        # Looked up anew: a change replaces the model.
+        told = model if is_guided[step] or step == 0 else model.conditional
+        return told.guide(*parts.halves(told, question))
+
+    steps = denoise(evaluate, begun.sampler, begun.noise, begun.gates, begun.blend)
+    step = next(steps, None)
+    while step is not None:
+        change = yield step
+        if change is not None:
+            text = text.changed(change)
+            model = model.told(text.guidance_scale, text.context, text.negative_context)
+        try:
+            step = steps.send(None if change is None else change.latents)
+        except StopIteration:
+            return
+
+
+def begin(components: Components, run: Run, texts: RunTexts | None = None) -> Begun:
+    """Encode text, regions and hole, and draw the noise; the UNet is not evaluated."""
+    device = components.device
     layouts = run.layouts
     if run.hole is not None:
         layouts = [layout_in_area(layout, run.hole.area) for layout in layouts]
@@ -65,17 +101,9 @@ def run_steps(
         run.sigmas,
     )
     noise = _start_noise(components, run)
-    side = side_networks(
-        components, run.add_ons, run.size, run.num_images, sampler.num_steps, run.hole
-    )
-    pictures = picture_tokens(
-        components, run.add_ons, run.num_images, guided=text.negative is not None
-    )
     hole = None if run.hole is None else encode_hole(components, run.hole, run.num_images)
     model = GuidedModel(
         unet=components.unet,
-        prepared=None if obstacle else prepare_unet(components, run, sampler.timesteps),
-        deep=DeepFeatures(preset.deep_interval) if preset.keeps_deep_features else None,
         context=text.context,
         negative_context=text.negative_context,
         guidance_scale=run.guidance_scale,
@@ -86,16 +114,13 @@ def run_steps(
         map_channels=grounding.map_channels,
         cross_attention_kwargs=run.cross_attention_kwargs,
         guidance_rescale=run.guidance_rescale,
-        side_networks=side,
-        picture_tokens=pictures,
+        side_networks=side_networks(
+            components, run.add_ons, run.size, run.num_images, sampler.num_steps, run.hole
+        ),
+        picture_tokens=picture_tokens(
+            components, run.add_ons, run.num_images, guided=text.negative is not None
+        ),
     )
-
-    is_guided = gate_schedule(sampler.num_steps, preset.guided_share)
-
-    def evaluate(latents: Tensor, timestep: float, gate_scale: float, step: int) -> Tensor:
-        # Looked up anew: a change replaces the model.
-        told = model if is_guided[step] or step == 0 else model.conditional
-        return told(latents, timestep, gate_scale, step)
 
     def keep_known(latents: Tensor, index: int, sampler: Sampler) -> Tensor:
         assert hole is not None, "only a run with a hole blends"
@@ -103,22 +128,28 @@ def run_steps(
         noisy = sampler.add_noise(hole.known, fresh, index)
         return noisy * hole.mask + latents * (1 - hole.mask)
 
-    if preset.keeps_noise_levels:
+    if run.preset.keeps_noise_levels:
         num_levels = components.scheduler.config["num_train_timesteps"]
         gates = gates_at(sampler.step_timesteps, num_levels, run.schedule)
     else:
         gates = gate_schedule(sampler.num_steps, run.schedule)
-    steps = denoise(evaluate, sampler, noise, gates, keep_known if hole else None)
-    step = next(steps, None)
-    while step is not None:
-        change = yield step
-        if change is not None:
-            text = text.changed(change)
-            model = model.told(text.guidance_scale, text.context, text.negative_context)
-        try:
-            step = steps.send(None if change is None else change.latents)
-        except StopIteration:
-            return
+    return Begun(model, sampler, noise, gates, text, None if hole is None else keep_known)
+
+
+def check_preset(components: Components, run: Run) -> None:
+    """Refuse a preset that cannot be had.
+
+    Raises:
+        ValueError: it evaluates the UNet in part, and this one can only be evaluated whole.
+    """
+    if not run.preset.keeps_deep_features:
+        return
+    obstacle = why_unprepared(components, run)
+    if obstacle:
+        raise ValueError(
+            f"The preset {run.preset.name} evaluates the UNet in part, level by level, and this "
+            f"one can only be evaluated whole: {obstacle}. Choose the preset exact, fast or faster."
+        )
 
 
 def why_unprepared(components: Components, run: Run) -> str:
@@ -131,6 +162,18 @@ def why_unprepared(components: Components, run: Run) -> str:
     if run.add_ons.is_any:
         return "a ControlNet, a T2I-Adapter or an IP-Adapter takes part"
     return why_plain(components.unet)
+
+
+def prepared_model(components: Components, run: Run, begun: Begun) -> GuidedModel:
+    """Return the model of a run with savings, where nothing stands in the way."""
+    if why_unprepared(components, run):
+        return begun.model
+    interval = run.preset.deep_interval
+    return replace(
+        begun.model,
+        prepared=prepare_unet(components, run, begun.sampler.timesteps),
+        deep=DeepFeatures(interval) if run.preset.keeps_deep_features else None,
+    )
 
 
 def prepare_unet(

@@ -1,7 +1,8 @@
 """Samplers and the one denoising loop.
 
 `denoise` is a generator: whoever consumes it owns progress, previews and cancellation. A sampler is
-made for one run and asked for one step at a time; it evaluates the model as often as its rule says.
+made for one run and asked for one step at a time. It asks for the model's output as often as its
+rule says and does not know who answers, so that one evaluation may answer several runs.
 
 Shapes: latents are [B, channels, height, width]; a model's output has the same shape.
 """
@@ -23,8 +24,9 @@ from diffusers import (
 )
 from torch import Tensor
 
-# (latents as the model reads them, timestep) -> model output, guidance included
-Evaluate = Callable[[Tensor, float], Tensor]
+# A step of a sampler: yields (latents as the model reads them, timestep), is sent the model output,
+# guidance included, and returns (next latents, predicted clean latents, timestep of the step).
+SamplerStep = Generator[tuple[Tensor, float], Tensor, tuple[Tensor, Tensor, int]]
 # (latents, timestep, gate scale, index of the step) -> model output, guidance included
 GatedModel = Callable[[Tensor, float, float, int], Tensor]
 # (latents, index of the step, sampler) -> latents that enter the step
@@ -41,6 +43,16 @@ class Step:
     gate_scale: float  # strength of the grounding in this step
     latents: Tensor  # [B, channels, height, width], entering the next step
     predicted: Tensor  # same shape: the clean latents as this step sees them
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the model is to be evaluated on."""
+
+    latents: Tensor  # [B, channels, height, width], as the model reads them
+    timestep: float
+    gate_scale: float
+    step: int  # counted from 0
 
 
 @runtime_checkable
@@ -67,8 +79,8 @@ class Sampler(Protocol):
         """Bring clean latents to the noise level at which step `index` begins."""
         ...
 
-    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
-        """Take step `index`: return the next latents, the predicted clean latents, the timestep."""
+    def step(self, index: int, latents: Tensor) -> SamplerStep:
+        """Take step `index`, asking for the model's output as often as needed."""
         ...
 
 
@@ -90,17 +102,38 @@ def denoise(
 
     Whoever drives the generator with `send` may replace the latents that enter the next step.
     """
+    loop = ask(sampler, noise, gates, blend)
+    answer = None
+    while True:
+        try:
+            event = loop.send(answer)
+        except StopIteration:
+            return
+        if isinstance(event, Step):
+            answer = yield event
+        else:
+            answer = model(event.latents, event.timestep, event.gate_scale, event.step)
+
+
+def ask(
+    sampler: Sampler, noise: Tensor, gates: Sequence[float], blend: Blend | None = None
+) -> Generator[Question | Step, Tensor | None, None]:
+    """Run the denoising loop without a model: a `Question` is to be sent its answer.
+
+    A `Step` may be sent the latents that enter the next step. The arguments are those of `denoise`.
+    """
     latents = sampler.start(noise)
     for index, gate_scale in enumerate(gates):
         if blend is not None:
             latents = blend(latents, index, sampler)
-
-        def evaluate(
-            x: Tensor, timestep: float, gate: float = gate_scale, step: int = index
-        ) -> Tensor:
-            return model(x, timestep, gate, step)
-
-        latents, predicted, timestep = sampler.step(index, latents, evaluate)
+        step, output = sampler.step(index, latents), None
+        while True:
+            try:
+                x, at = next(step) if output is None else step.send(output)
+            except StopIteration as end:
+                latents, predicted, timestep = end.value
+                break
+            output = yield Question(x, at, gate_scale, index)
         replaced = yield Step(
             index + 1, sampler.num_steps, timestep, gate_scale, latents, predicted
         )
@@ -171,10 +204,10 @@ class _OriginalSampler:
 class DDIM(_OriginalSampler):
     """Deterministic DDIM as in the original code."""
 
-    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+    def step(self, index: int, latents: Tensor) -> SamplerStep:
         """Take step `index`: one evaluation."""
         timestep = self.timesteps[index]
-        eps = self._epsilon(latents, evaluate(latents, timestep), index)
+        eps = self._epsilon(latents, (yield latents, timestep), index)
         return *self._update(latents, eps, index), timestep
 
 
@@ -189,15 +222,15 @@ class PLMS(_OriginalSampler):
         super().__init__(alphas_cumprod, timesteps, prediction_type)
         self._history: list[Tensor] = []  # eps of up to three earlier steps, newest last
 
-    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+    def step(self, index: int, latents: Tensor) -> SamplerStep:
         """Take step `index`: one evaluation, two in the first step."""
         timestep = self.timesteps[index]
-        eps = self._epsilon(latents, evaluate(latents, timestep), index)
+        eps = self._epsilon(latents, (yield latents, timestep), index)
         match self._history:
             case []:
                 provisional, _ = self._update(latents, eps, index)
                 following = min(index + 1, self.num_steps - 1)
-                second = evaluate(provisional, self.timesteps[following])
+                second = yield provisional, self.timesteps[following]
                 combined = (eps + self._epsilon(provisional, second, following)) / 2
             case [one]:
                 combined = (3 * eps - one) / 2
@@ -254,13 +287,13 @@ class SchedulerSampler:
         timestep = self.scheduler.timesteps[first : first + 1].expand(len(clean))
         return self.scheduler.add_noise(clean, noise, timestep)
 
-    def step(self, index: int, latents: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, int]:
+    def step(self, index: int, latents: Tensor) -> SamplerStep:
         """Take step `index`: as many evaluations as the scheduler lists for it."""
         predicted = latents
         for evaluation in self._evaluations[index]:
             timestep = self.scheduler.timesteps[evaluation]
             scaled = self.scheduler.scale_model_input(latents, timestep)
-            output = evaluate(scaled, self.timesteps[evaluation])
+            output = yield scaled, self.timesteps[evaluation]
             result = self.scheduler.step(output, timestep, latents, **self._extras)
             predicted = getattr(result, "pred_original_sample", None)
             if predicted is None:

@@ -12,7 +12,7 @@ from gligen.kinds import KINDS
 from gligen.pictures.metadata import read_settings, save_png
 from gligen.presets import PRESETS, Preset
 from gligen.request import Request
-from gligen.sampling import make_sampler
+from gligen.sampling import denoise, make_sampler
 from gligen.schedule import gate_schedule, gates_at
 from tests.conftest import small_pipeline
 from tests.exact.test_savings import relative_rms
@@ -111,27 +111,26 @@ def test_a_call_has_the_preset_s_sampler_and_steps(pipeline):
 def by_hand(pipeline, request: Request, num_guided: int) -> torch.Tensor:
     """Denoise with a loop that asks for both halves at first, and then for one."""
     seen: list[GuidedModel] = []
-    evaluated = GuidedModel.__call__
+    evaluated = GuidedModel.halves
 
     def keep(model, *args):
         seen.append(model)
         return evaluated(model, *args)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(GuidedModel, "__call__", keep)
+        patched.setattr(GuidedModel, "halves", keep)
         next(pipeline.stream(request))
     model = replace(seen[0], prepared=None)
     sampler = make_sampler("dpm++", pipeline.scheduler, request.num_steps, "cpu")
-    x = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(3))
+    noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(3))
     gates = gate_schedule(request.num_steps, request.gate_schedule)
-    for index, gate in enumerate(gates):
 
-        def evaluate(x, timestep, index=index, gate=gate):
-            told = model if index < num_guided else replace(model, negative_context=None)
-            return told(x, timestep, gate)
+    def evaluate(x, timestep, gate, step):
+        told = model if step < num_guided else replace(model, negative_context=None)
+        return told(x, timestep, gate)
 
-        x, _, _ = sampler.step(index, x, evaluate)
-    return x
+    *_, last = denoise(evaluate, sampler, noise, gates)
+    return last.latents
 
 
 @pytest.mark.parametrize("savings", [ALL_SAVINGS, NO_SAVINGS], ids=["saving", "plain"])

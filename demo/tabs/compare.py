@@ -25,7 +25,7 @@ from demo.describing import describe_time_left, describe_wait
 from demo.gallery import output_folder
 from demo.handlers import Running, Stopped, request_for
 from demo.jobs import Caller, Task, take_turn
-from demo.line import Waiting
+from demo.line import Place, Waiting
 from demo.tabs.generate import GenerateTab, read_asked
 from demo.tabs.running import (
     RunButtons,
@@ -164,7 +164,7 @@ def run_comparison(
         request = comparable(request_for(card, asked))
         variants = read_variants(mode, values[tab.taus], request)
 
-        def paint() -> Iterator[Comparing | ComparisonStopped | VariantMade]:
+        def paint(_: Place) -> Iterator[Comparing | ComparisonStopped | VariantMade]:
             yield from compare(workshop.service, asked.kind, request, variants, signal.is_set)
 
         task = Task(asked.kind, request, paint)

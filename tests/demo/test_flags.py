@@ -66,6 +66,7 @@ def test_flags_that_are_left_out():
         (["--auth-file", "no/such/file"], "cannot be read"),
         (["--max-queue", "0"], "from 1 to"),
         (["--max-queue", "-3"], "from 1 to"),
+        (["--max-batch", "0"], "from 1 to"),
         (["--rate-limit", "many"], "from 1 to"),
         (["--grace", "inf"], "must be a number"),
         (["--grace", "-1"], "from 0 to 3600"),
@@ -83,17 +84,19 @@ def test_a_wrong_value_ends_with_status_2_and_a_sentence(arguments, words, capsy
 def test_flags_for_many_people():
     line = (
         "--max-queue 3 --rate-limit 6 --grace 2.5 --no-safety-checker --log-prompts --mcp "
-        "--output-folder kept"
+        "--output-folder kept --max-batch 6"
     )
     flags = parse_flags(line.split())
     assert (flags.max_queue, flags.rate_limit, flags.grace) == (3, 6, 2.5)
     assert (flags.checks_safety, flags.logs_prompts, flags.mcp) == (False, True, True)
     assert flags.folder == Path("kept")
     desk = desk_of(flags)
-    assert desk.line.max_waiting == 3
+    assert (desk.line.max_waiting, desk.line.max_batch) == (3, 6)
     serving, _ = serving_of(flags)
     assert (serving.has_mcp, serving.max_waiting) == (True, 3)
     left_out = parse_flags([])
+    defaults = {d: desk_of(left_out, d).line.max_batch for d in ("cpu", "mps", "cuda", "cuda:1")}
+    assert defaults == {"cpu": 4, "mps": 4, "cuda": 8, "cuda:1": 8}
     assert (left_out.max_queue, left_out.rate_limit, left_out.folder) == (16, None, None)
     assert (left_out.checks_safety, left_out.logs_prompts, left_out.mcp) == (True, False, False)
 

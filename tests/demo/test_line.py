@@ -4,8 +4,10 @@ import threading
 
 import pytest
 
-from demo.line import PATIENCE_SECONDS, Line, TurnedAway, Waiting
+from demo.line import PATIENCE_SECONDS, Line, Place, TurnedAway, Waiting
 from demo.rate import MAX_NAMES, RateLimit
+from demo.turns import Offer
+from gligen.request import Request
 
 
 class Clock:
@@ -181,3 +183,109 @@ def test_names_are_forgotten_before_they_fill_the_memory():
     for number in range(MAX_NAMES + 50):
         rate.count([f"session {number}"])
     assert len(rate._times) == MAX_NAMES
+
+
+def offer(key: str, num_images: int = 1) -> Offer:
+    return Offer(key, Request("x", num_images=num_images))
+
+
+def turn_after(line: Line, places: dict[str, Place], first: str) -> list[str]:
+    """Let one look for its turn; return whom the device was given to."""
+    assert line.wait(places[first], 0) is None
+    return [name for name, place in places.items() if place.started is not None]
+
+
+@pytest.mark.parametrize(
+    ("offers", "together"),
+    [
+        ({"a": "x", "b": "x", "c": "x"}, ["a", "b", "c"]),
+        ({"a": "x", "b": "y", "c": "x"}, ["a"]),  # c would overtake b
+        ({"a": "x", "b": None, "c": "x"}, ["a"]),
+        ({"a": None, "b": None}, ["a"]),
+        ({"a": "x", "b": "x", "c": "y", "d": "x"}, ["a", "b"]),
+    ],
+)
+def test_who_is_next_takes_along_those_right_behind_who_fit(offers, together):
+    line = Line(max_batch=8)
+    places = {
+        name: line.enter(name, replaces=True, offer=key and offer(key))
+        for name, key in offers.items()
+    }
+    assert turn_after(line, places, "a") == together
+    assert line.num_running == len(together)
+    turns = {id(places[name].turn) for name in together}
+    assert len(turns) == 1
+    assert [places[name].seat for name in together] == list(range(len(together)))
+    assert len(places["a"].turn) == len(together)
+
+
+@pytest.mark.parametrize(
+    ("images", "together"),
+    [((2, 2, 1), ["a", "b"]), ((3, 2, 1), ["a"]), ((9, 1, 1), ["a"]), ((1, 1, 2), ["a", "b", "c"])],
+)
+def test_there_is_room_for_so_many_pictures(images, together):
+    line = Line(max_batch=4)
+    places = {
+        name: line.enter(name, replaces=True, offer=offer("x", number))
+        for name, number in zip("abc", images, strict=True)
+    }
+    assert turn_after(line, places, "a") == together
+
+
+def test_alone_where_nobody_shares():
+    line = Line()
+    places = {name: line.enter(name, replaces=True, offer=offer("x")) for name in "ab"}
+    assert turn_after(line, places, "a") == ["a"]
+
+
+def test_places_shown_with_batches_are_true():
+    clock = Clock()
+    line = Line(clock=clock, max_batch=2)
+    first = line.enter("z", replaces=True)
+    line.wait(first, 0)
+    clock.now += 10
+    line.leave(first)
+    keys = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "y"}
+    places = {n: line.enter(n, replaces=True, offer=offer(key)) for n, key in keys.items()}
+    assert turn_after(line, places, "a") == ["a", "b"]
+    clock.now += 4
+    assert line.wait(places["c"], 0) == Waiting(2, 6)
+    assert line.wait(places["d"], 0) == Waiting(3, 16)
+    assert line.wait(places["e"], 0) == Waiting(3, 16)  # shares the turn of d
+    # One of two leaves: the other keeps the device.
+    line.leave(places["a"])
+    assert line.wait(places["b"], 0) is None
+    assert line.wait(places["c"], 0) == Waiting(1, 6)
+    line.leave(places["b"])
+    assert line.wait(places["c"], 0) is None
+    assert line.num_running == 1  # d does not fit
+
+
+def test_calls_of_one_program_share_only_when_nobody_else_waits():
+    line = Line(max_batch=4)
+    mine = {f"mine {i}": line.enter("me", replaces=False, offer=offer("x")) for i in range(3)}
+    yours = {"yours": line.enter("you", replaces=True, offer=offer("y"))}
+    assert turn_after(line, mine | yours, "mine 0") == ["mine 0"]
+    line.leave(mine["mine 0"])
+    assert line.wait(yours["yours"], 0) is None
+    line.leave(yours["yours"])
+    assert line.wait(mine["mine 1"], 0) is None
+    assert mine["mine 2"].turn is mine["mine 1"].turn
+
+
+def test_who_was_taken_along_and_vanished_does_not_hold_the_device():
+    clock = Clock()
+    line = Line(clock=clock, max_batch=4)
+    places = {name: line.enter(name, replaces=True, offer=offer("x")) for name in "ab"}
+    assert turn_after(line, places, "a") == ["a", "b"]
+    turn = places["b"].turn
+    line.leave(places["a"])
+    later = line.enter("later", replaces=True)
+    assert line.wait(later, 0) == Waiting(1, None)
+    clock.now += PATIENCE_SECONDS
+    assert line.wait(later, 0) is None
+    assert turn._gone == {1}
+    # Who comes back after all is the next.
+    assert line.wait(places["b"], 0).ahead == 1
+    line.leave(later)
+    assert line.wait(places["b"], 0) is None
