@@ -174,7 +174,8 @@ def lay_out(model: nn.Module, device: torch.device) -> None:
     On CPUs nothing was gained by it.
     """
     if device.type == "cuda":
-        model.to(memory_format=torch.channels_last)
+        anything: Any = model  # torch's types leave this argument of `to` out
+        anything.to(memory_format=torch.channels_last)
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
