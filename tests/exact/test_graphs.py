@@ -76,6 +76,13 @@ def test_recordings_serve_later_runs_with_other_inputs():
     assert recorder.recorded == 2
 
 
+def test_what_an_earlier_evaluation_gave_stays():
+    """PLMS keeps some outputs; without guidance they are those of the UNet itself."""
+    changes = {"guidance_scale": 1.0, "sampler": "plms", "num_inference_steps": 6}
+    found = call(recording_pipeline(Replaying()), ALL_SAVINGS, **changes)
+    assert torch.equal(found, call(small_pipeline(), ALL_SAVINGS, **changes))
+
+
 def test_two_runs_at_once_do_not_mix():
     pipeline, plain = recording_pipeline(Replaying()), small_pipeline()
     requests = [
