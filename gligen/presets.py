@@ -4,7 +4,7 @@ What is measured of each stands in docs/results.md. The default, `exact`, change
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DEEPCACHE = "deepcache"
 DEEP_INTERVALS = range(2, 11)
@@ -72,7 +72,7 @@ class Preset:
 
 EXACT = Preset("exact")
 FAST = Preset("fast", sampler="dpm++", steps=20)
-FASTER = Preset("faster", sampler="dpm++", steps=20, guided_share=0.6)
+FASTER = replace(FAST, name="faster", guided_share=0.6)
 _NAMED = {preset.name: preset for preset in (EXACT, FAST, FASTER)}
-# What pages and evaluations offer; further intervals can be written out.
+# What the evaluation compares.
 PRESETS = ("exact", "fast", "faster", "deepcache=2", "deepcache=3", "deepcache=5")

@@ -90,11 +90,12 @@ def speed_against_quality(points: Mapping[str, tuple[float, float, float | None]
         )
         if likeness is not None:
             other.plot(speed, likeness, "s", color=COLOURS[5])
+    axes.margins(x=0.1)  # the names stand beside the outermost points
     axes.set_xlabel("speed-up (exact = 1)")
     axes.set_ylabel("boxes: AP50 (circles)", color=COLOURS[0])
     other.set_ylabel("PSNR to the exact picture, dB (squares)", color=COLOURS[5])
     axes.set_ylim(0, 1.05)
-    other.set_ylim(0)
+    other.set_ylim(0, 1.1 * other.get_ylim()[1])
     other.spines["right"].set_visible(True)
     return _png(figure)
 

@@ -116,6 +116,28 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_preset_sets_sampler_and_steps_and_is_kept_with_what_was_changed(open_ready, service):
+    page = open_ready()
+    compose(page)
+    page.get_by_text("Advanced", exact=True).locator("visible=true").first.click()
+    field = page.get_by_label("Preset", exact=True).locator("visible=true")
+    field.click()
+    page.get_by_role("option", name="Faster").click()
+    steps = page.get_by_label("number input for Steps").locator("visible=true")
+    expect(steps).to_have_value("20")
+    set_steps(page, 7)
+    run(page)
+    asked = service.requests[-1][1]
+    assert (asked.preset, asked.sampler, asked.num_inference_steps) == ("faster", "dpm++", 7)
+
+    page.reload()
+    ready(page)
+    expect_composed(page)
+    run(page)
+    again = service.requests[-1][1]
+    assert (again.preset, again.sampler, again.num_inference_steps) == ("faster", "dpm++", 7)
+
+
 @SHAPES
 def test_a_result_is_loaded_back_from_the_history(open_ready, service, shape):
     page = open_ready(**shape)

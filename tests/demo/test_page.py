@@ -53,6 +53,17 @@ def test_generate_returns_png_files_with_settings(client, service):
     assert request.gate_schedule == (0.5, 0.3, 0.2)
 
 
+def test_a_call_with_a_preset_has_its_sampler_and_steps(client, service):
+    client.predict("", REGIONS, {"preset": "faster"}, api_name="/generate")
+    _, request = service.requests[-1]
+    assert (request.preset, request.sampler_name, request.num_steps) == ("faster", "dpm++", 20)
+    options = {"preset": "deepcache=4", "num_inference_steps": 3}
+    files, _ = client.predict("", REGIONS, options, api_name="/generate")
+    _, request = service.requests[-1]
+    assert (request.preset, request.sampler_name, request.num_steps) == ("deepcache=4", "plms", 3)
+    assert read_settings(files[0])["preset"] == "deepcache=4"
+
+
 def test_inpaint_takes_a_picture_and_a_mask(client, service, tmp_path):
     photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
     Image.new("RGB", (50, 35), "red").save(photo)
