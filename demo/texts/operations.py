@@ -44,6 +44,11 @@ SOME_WITHHELD = (
     "The safety checker took {count} of the {total} pictures for unsafe and painted them black."
 )
 
+BUDGET_FOR_ONE = (
+    "The {kinds} kinds that are loaded do not fit into --device-budget together, and only one kind "
+    "can be kept in main memory. Load one (--load-... False for the others), or allow more. "
+    "{reason}"
+)
 PAGE_IS_AT = "The page is at {address}"
 PUBLIC_LINK = "Public link, for anyone who knows it: {address}"
 NO_PUBLIC_LINK = "No public link could be made; the page is served on this machine only."
