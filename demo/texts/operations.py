@@ -28,8 +28,8 @@ CLOSING = "The picture was not made: the app is being shut down. Try again when 
 CUT_OFF = "Stopped after step {step} of {num_steps}: the app is being shut down."
 CALLER_LEFT = "The call was cancelled, because its session ended."
 OUT_OF_MEMORY = (
-    "The picture was not made: the device has too little memory for it. Ask for fewer samples at "
-    "once, or for a smaller picture."
+    "The picture was not made: the device has too little memory for it. Ask for a smaller picture, "
+    "or for fewer samples at once."
 )
 BROKEN = (
     "The picture was not made: something went wrong inside the app (its terminal shows what). The "
