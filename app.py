@@ -36,7 +36,7 @@ def serve(service, flags: Flags) -> int:
     from demo.texts import operations as texts
 
     card = service.card
-    desk = desk_of(flags, card.device)
+    desk = desk_of(flags, card)
     print(f"Model: {card.name} on {card.device}. {card.reason}", *card.notes, sep="\n", flush=True)
     serving, share_note = serving_of(flags)
     page = build_app(service, default_options(flags), flags.folder, desk)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 from gligen.presets import Preset
@@ -85,6 +86,18 @@ def seconds(text: str) -> float:
             f"the value is {text}; it must be a number of seconds from 0 to 3600."
         )
     return value
+
+
+def memory(text: str) -> int:
+    """Read an amount of memory in bytes: 6GB, 5.5 GiB, 800MB."""
+    units = {"mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]+)\s*", text.lower())
+    size = _number(found[1]) * units.get(found[2], 0) if found else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(
+            f"the value is {text!r}; write a number and a unit (MB, GB, MiB, GiB): 6GB."
+        )
+    return int(size)
 
 
 def credentials_file(text: str) -> tuple[tuple[str, str], ...]:

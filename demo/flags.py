@@ -14,6 +14,7 @@ from demo.flag_values import (
     credentials,
     credentials_file,
     guidance,
+    memory,
     port,
     preset,
     seconds,
@@ -64,6 +65,7 @@ class Flags:
     projection: str | None  # the authors' projection matrix, where a checkpoint does not hold it
     device: str | None
     dtype: str | None
+    device_budget: int | None  # bytes of the device's memory that may be used; None: all of it
     auth: tuple[tuple[str, str], ...]  # user names and passwords; empty: no login
     max_queue: int  # requests that may wait
     max_batch: int | None  # pictures of several requests made together; None: as the device can
@@ -93,6 +95,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         projection=given.projection,
         device=given.device,
         dtype=given.dtype,
+        device_budget=given.device_budget,
         auth=tuple(pair for pairs in (given.auth_file, *given.auth) for pair in pairs),
         max_queue=given.max_queue,
         max_batch=given.max_batch,
@@ -163,6 +166,14 @@ def build_parser() -> argparse.ArgumentParser:
         )
     models.add_argument("--device", help="cpu, cuda, cuda:1, mps; left out: the fastest there is")
     models.add_argument("--dtype", choices=DTYPES, help="left out: float16 on CUDA, else float32")
+    models.add_argument(
+        "--device-budget",
+        type=memory,
+        metavar="6GB",
+        help="memory of the device that may be used: models that do not fit are kept in main "
+        "memory and brought when they are needed; the terminal says what was chosen (left out: "
+        "all models stay on the device)",
+    )
     add(
         "--guidance_scale",
         type=guidance,

@@ -37,6 +37,7 @@ class ModelCard:
     notes: tuple[str, ...] = ()  # further sentences for the page
     lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
     label_names: tuple[str, ...] = NAMES  # of the labels of its semantic maps
+    max_batch: int | None = None  # pictures that memory holds at once; None: not counted
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""

@@ -5,8 +5,11 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from demo.app import Serving
 from demo.calls import first_values
@@ -18,6 +21,7 @@ from demo.rate import RateLimit
 from demo.service import GENERATION, LocalService, ModelCard
 from demo.texts import operations as texts
 from gligen.loading import EMBEDDED, OFFICIAL, choose_device, load_pipelines
+from gligen.memory import ON_DEVICE, Plan, apply, plan
 from gligen.pictures.ade import NAMES
 from gligen.pipeline import GligenPipeline
 from gligen.safety import check_pictures_of, is_released, load_safety_checker
@@ -56,20 +60,25 @@ def load_service(flags: Flags) -> LocalService:
     """
     device = choose_device(flags.device)
     choice = choose_model(flags, has_cuda=device.type == "cuda")
+    budget = flags.device_budget
+    # What may not fit on the device is looked at elsewhere first.
+    loading = flags if budget is None else replace(flags, device="cpu", dtype=_dtype(flags, device))
     try:
-        pipelines = load_kinds(choice.source, flags)
-        safety = add_safety(choice.source, pipelines, flags)
+        pipelines = load_kinds(choice.source, loading)
+        safety = add_safety(choice.source, pipelines, loading)
     except ValueError as error:
         if flags.model != "auto" or choice.source == EMBEDDED:
             raise
         choice = Choice(EMBEDDED, f"The official models could not be had: {error}")
-        pipelines, safety = load_kinds(choice.source, flags), []
+        pipelines, safety = load_kinds(choice.source, loading), []
+    placed = [] if budget is None else place(pipelines, budget, device, flags.max_batch)
     card = ModelCard(
         name=choice.source if flags.base is None else f"{choice.source} on {flags.base}",
         reason=choice.reason,
         device=str(device),
         image_sizes={kind: pipeline.image_size for kind, pipeline in pipelines.items()},
-        notes=(*_notes(flags, pipelines), *safety),
+        notes=(*_notes(flags, pipelines), *safety, *(plan.reason for plan in placed)),
+        max_batch=min((plan.max_batch for plan in placed), default=None),
         lacking=frozenset(_lacking(choice.source, flags, pipelines)),
         label_names=_label_names(pipelines),
     )
@@ -93,6 +102,40 @@ def choose_model(flags: Flags, has_cuda: bool) -> Choice:
         EMBEDDED,
         "There is no CUDA device; this small model paints on any machine, without a download.",
     )
+
+
+def place(
+    pipelines: Mapping[str, GligenPipeline],
+    budget: int,
+    device: torch.device,
+    max_batch: int | None,
+) -> list[Plan]:
+    """Put the models where they fit into a budget of memory; return what was decided.
+
+    Raises:
+        ValueError: several kinds do not fit together, and only one can be kept elsewhere.
+    """
+    pipes = list(pipelines.values())
+    plans = []
+    for number, pipeline in enumerate(pipes):
+        others = [part for other in pipes[:number] + pipes[number + 1 :] for part in _parts(other)]
+        others.append(pipeline.safety_checker)
+        components = replace(pipeline._components, device=device)
+        plans.append(plan(components, budget, max_batch or _usual_batch(device), others=others))
+    if len(pipes) > 1 and any(found.placement != ON_DEVICE for found in plans):
+        raise ValueError(texts.BUDGET_FOR_ONE.format(kinds=len(pipes), reason=plans[0].reason))
+    for pipeline, found in zip(pipes, plans, strict=True):
+        apply(pipeline, found, device)
+    return plans[:1] if len({found.reason for found in plans}) == 1 else plans
+
+
+def _parts(pipeline: GligenPipeline) -> list[nn.Module]:
+    return [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+
+
+def _dtype(flags: Flags, device: torch.device) -> str:
+    """Return the dtype that loading onto the device itself would choose."""
+    return flags.dtype or ("float16" if device.type == "cuda" else "float32")
 
 
 def load_kinds(source: str, flags: Flags) -> dict[str, GligenPipeline]:
@@ -185,12 +228,16 @@ def serving_of(flags: Flags) -> tuple[Serving, str]:
     return serving, note
 
 
-def desk_of(flags: Flags, device: str = "cpu") -> Desk:
+def desk_of(flags: Flags, card: ModelCard) -> Desk:
     """Return the limits and the line that the flags ask for, or the device is good for."""
-    most = flags.max_batch
-    if most is None:
-        most = MAX_BATCH_CUDA if device.startswith("cuda") else MAX_BATCH
+    most = flags.max_batch or _usual_batch(torch.device(card.device))
+    if card.max_batch is not None:
+        most = min(most, card.max_batch)
     return Desk(Line(flags.max_queue, max_batch=most), RateLimit(flags.rate_limit))
+
+
+def _usual_batch(device: torch.device) -> int:
+    return MAX_BATCH_CUDA if device.type == "cuda" else MAX_BATCH
 
 
 def check_flags(flags: Flags) -> None:

@@ -29,6 +29,7 @@ from gligen.training.command import run_train
 if TYPE_CHECKING:
     from gligen.request import Request, Result
 
+NO_MEMORY = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 # Boxes and phrases on a smaller picture could not be read; an overlay is enlarged to this width.
@@ -41,7 +42,10 @@ class BadInputError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run the command line and return the exit code.
+
+    0; 1 where memory does not hold a picture, 2 for bad input, 130 when interrupted.
+    """
     try:
         options = build_parser().parse_args(arguments)
         if options.command == "data":
@@ -56,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInputError as error:
         complain(str(error))
         return BAD_INPUT
+    except MemoryError as error:
+        complain(str(error))
+        return NO_MEMORY
     except KeyboardInterrupt:
         print("\ngligen: interrupted; nothing unfinished was written.", file=sys.stderr)
         return INTERRUPTED

@@ -416,3 +416,16 @@ def test_the_module_runs_and_ctrl_c_ends_it(here, model):
     assert process.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_too_little_memory_is_one_sentence(here, model, monkeypatch, capsys):
+    from gligen.outofmemory import OutOfMemoryError, sentence
+
+    def full(index, num_steps):
+        raise OutOfMemoryError(sentence((64, 64)))
+
+    monkeypatch.setattr(cli, "_show_step", full)
+    code = run("generate", "--model", model, "--prompt", "x", "--steps", 2, "-o", "x.png")
+    assert code == cli.NO_MEMORY
+    assert "64 x 64 pixels; ask for a smaller one" in capsys.readouterr().err
+    assert not (here / "x.png").exists()

@@ -28,8 +28,8 @@ CLOSING = "The picture was not made: the app is being shut down. Try again when 
 CUT_OFF = "Stopped after step {step} of {num_steps}: the app is being shut down."
 CALLER_LEFT = "The call was cancelled, because its session ended."
 OUT_OF_MEMORY = (
-    "The picture was not made: the device has too little memory for it. Ask for fewer samples at "
-    "once, or for a smaller picture."
+    "The picture was not made: the device has too little memory for it. Ask for a smaller picture, "
+    "or for fewer samples at once."
 )
 BROKEN = (
     "The picture was not made: something went wrong inside the app (its terminal shows what). The "
@@ -44,6 +44,11 @@ SOME_WITHHELD = (
     "The safety checker took {count} of the {total} pictures for unsafe and painted them black."
 )
 
+BUDGET_FOR_ONE = (
+    "The {kinds} kinds that are loaded do not fit into --device-budget together, and only one kind "
+    "can be kept in main memory. Load one (--load-... False for the others), or allow more. "
+    "{reason}"
+)
 PAGE_IS_AT = "The page is at {address}"
 PUBLIC_LINK = "Public link, for anyone who knows it: {address}"
 NO_PUBLIC_LINK = "No public link could be made; the page is served on this machine only."

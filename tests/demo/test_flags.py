@@ -67,6 +67,9 @@ def test_flags_that_are_left_out():
         (["--max-queue", "0"], "from 1 to"),
         (["--max-queue", "-3"], "from 1 to"),
         (["--max-batch", "0"], "from 1 to"),
+        (["--device-budget", "6"], "a number and a unit"),
+        (["--device-budget", "0GB"], "a number and a unit"),
+        (["--device-budget", "6 parsecs"], "a number and a unit"),
         (["--rate-limit", "many"], "from 1 to"),
         (["--grace", "inf"], "must be a number"),
         (["--grace", "-1"], "from 0 to 3600"),
@@ -90,12 +93,15 @@ def test_flags_for_many_people():
     assert (flags.max_queue, flags.rate_limit, flags.grace) == (3, 6, 2.5)
     assert (flags.checks_safety, flags.logs_prompts, flags.mcp) == (False, True, True)
     assert flags.folder == Path("kept")
-    desk = desk_of(flags)
+    desk = desk_of(flags, ModelCard("x", "", "cpu"))
     assert (desk.line.max_waiting, desk.line.max_batch) == (3, 6)
     serving, _ = serving_of(flags)
     assert (serving.has_mcp, serving.max_waiting) == (True, 3)
     left_out = parse_flags([])
-    defaults = {d: desk_of(left_out, d).line.max_batch for d in ("cpu", "mps", "cuda", "cuda:1")}
+    cards = {name: ModelCard("x", "", name) for name in ("cpu", "mps", "cuda", "cuda:1")}
+    defaults = {name: desk_of(left_out, card).line.max_batch for name, card in cards.items()}
+    assert desk_of(left_out, ModelCard("x", "", "cuda", max_batch=3)).line.max_batch == 3
+    assert left_out.device_budget is None
     assert defaults == {"cpu": 4, "mps": 4, "cuda": 8, "cuda:1": 8}
     assert (left_out.max_queue, left_out.rate_limit, left_out.folder) == (16, None, None)
     assert (left_out.checks_safety, left_out.logs_prompts, left_out.mcp) == (True, False, False)
@@ -253,3 +259,11 @@ def test_a_model_that_lacks_a_kind_sends_to_the_official_ones():
     card = ModelCard("embedded", "", "cpu", lacking=frozenset(lacking))
     assert card.way_to("canny") == "--model official --load-canny True"
     assert card.way_to("hed") == "--load-hed True"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("6GB", 6 * 10**9), ("5.5 gib", 5.5 * 2**30), ("800MB", 8 * 10**8), ("1MiB", 2**20)],
+)
+def test_memory_is_read_with_its_unit(text, size):
+    assert parse_flags(["--device-budget", text]).device_budget == size
