@@ -98,10 +98,11 @@ Contender = Callable[[Call, int], Any]  # (call, turn) -> latents [B, c, h, w], 
 
 def ours(pipeline: GligenPipeline) -> Contender:
     """Return this library's pipeline as a contender."""
+    kind = pipeline.kind  # asking for it takes time, which is not that of a call
 
     def run(call: Call, turn: int) -> Any:
         _set_scheduler(pipeline, call)
-        arguments = call.arguments(pipeline.kind, turn)
+        arguments = call.arguments(kind, turn)
         return pipeline(**arguments, gligen_scheduled_sampling_beta=call.tau).images
 
     return run
@@ -131,22 +132,22 @@ def original(pipeline: GligenPipeline) -> Contender:
     gated layers computed in all of them, after tau times zero. Attention is PyTorch's fused one, as
     everywhere here, which is faster than the authors' own.
     """
+    components, kind = pipeline._components, pipeline.kind
 
     @torch.no_grad()
     def run(call: Call, turn: int) -> Any:
         _set_scheduler(pipeline, call)
-        arguments = call.arguments(pipeline.kind, turn)
-        device, dtype = pipeline.device, pipeline.unet.dtype
+        arguments = call.arguments(kind, turn)
+        device, dtype = components.device, pipeline.unet.dtype
         texts = pipeline.tokenizer, pipeline.text_encoder
         halves = [encode_prompts(*texts, arguments[n]) for n in ("negative_prompt", "prompt")]
         layout = Layout.from_lists(call.phrases, call.boxes)
-        side = call.side or pipeline.image_size[0]
-        grounding: Any = encode_layouts(
-            pipeline._components, [layout] * call.num_images, (side, side)
-        )
+        side = call.side or components.image_size[0]
+        grounding: Any = encode_layouts(components, [layout] * call.num_images, (side, side))
         scheduler, unet = pipeline.scheduler, pipeline.unet
         scheduler.set_timesteps(call.num_steps, device=device)
-        shape = (1, 4, side // 8, side // 8)
+        latent_side = side // components.pixels_per_latent
+        shape = (1, components.num_channels, latent_side, latent_side)
         noise = [torch.randn(shape, generator=g, dtype=dtype) for g in arguments["generator"]]
         latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
         for index, timestep in enumerate(scheduler.timesteps):

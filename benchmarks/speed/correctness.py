@@ -61,7 +61,7 @@ def check_models(models: Models, call: Call) -> dict[str, float]:
     return found
 
 
-def check_half(exact: Models, half: Models, call: Call, turns: int = 3) -> dict[str, Any]:
+def check_half(exact: Models, half: Models, call: Call, turns: int = 2) -> dict[str, Any]:
     """Compare the errors in half precision of this library and of diffusers.
 
     Raises:

@@ -155,7 +155,7 @@ def models_of(ours: GligenPipeline) -> Models:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(ours.unet.config, attention_type=attention)
     unet.load_state_dict(ours.unet.state_dict(keep_vars=True), assign=True)
-    parts = {**ours.components, "unet": unet.eval()}
+    parts = {**ours.components, "unet": unet.requires_grad_(False).eval()}
     theirs = DIFFUSERS[ours.kind](**parts, requires_safety_checker=False)
     return Models(ours.kind, ours, _quiet(theirs))
 
