@@ -69,7 +69,8 @@ def test_figures_come_out(tmp_path, capsys, threads):
     assert table in capsys.readouterr().out
     assert f"| {STOCK} |" in table
     assert "at least 1.10" in table
-    assert (tmp_path / "parts.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("parts.png", "comparison.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_wrong_model_is_not_timed(tmp_path, capsys, monkeypatch, threads):

@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         record.add(name, {"load": load, **SECTIONS[name](bench)})
         record.add("notes", sorted({*record.data["sections"].get("notes", []), *bench.notes}))
         write_report(record.data, args.out, args.quality)
+    write_report(record.data, args.out, args.quality)
     print((args.out / "speed.md").read_text(encoding="utf-8"))
     return 0
 

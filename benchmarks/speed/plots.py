@@ -9,6 +9,10 @@ from matplotlib.figure import Figure
 # Told apart also by those who see no red or no green (Okabe and Ito).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 DOTS_PER_INCH = 110
+COMPARED = {
+    "text-box": "phrases in boxes",
+    "text-image": "phrases and reference pictures in boxes",
+}
 CURVES = {
     "boxes": "boxes",
     "tau": "tau, share of the steps with grounding",
@@ -22,6 +26,9 @@ def draw(data: dict[str, Any]) -> dict[str, bytes]:
     sections = data["sections"]
     clock = f"seconds, {data['setting']['clock']}"
     found = {}
+    compared = {name: sections[name]["seconds"] for name in COMPARED if name in sections}
+    if compared:
+        found["comparison"] = _png(comparison(compared, clock))
     if "parts" in sections:
         found["parts"] = _png(parts(sections["parts"]["parts"]))
     if "batch" in sections:
@@ -30,6 +37,21 @@ def draw(data: dict[str, Any]) -> dict[str, bytes]:
     if curves:
         found["curves"] = _png(cost(curves, clock))
     return found
+
+
+def comparison(found: dict[str, dict[str, float]], clock: str) -> Figure:
+    """Draw a bar for each contender, in a panel for each comparison."""
+    figure, panels = _figure(len(found), width=4.6, height=2.0)
+    order = list(max(found.values(), key=len))
+    for axes, (name, seconds) in zip(panels, found.items(), strict=True):
+        for who, taken in seconds.items():
+            bar = axes.barh(who, taken, color=COLOURS[order.index(who)])
+            axes.bar_label(bar, fmt=" %.2f", fontsize=8)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.set_title(COMPARED[name], fontsize=10)
+        axes.set_xlabel(clock)
+    return figure
 
 
 def parts(found: dict[str, dict[str, float]]) -> Figure:
@@ -106,8 +128,8 @@ def _lines(points: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
     return lines
 
 
-def _figure(num_panels: int, width: float) -> tuple[Figure, list[Any]]:
-    figure = Figure(figsize=(width * num_panels, 3.2), dpi=DOTS_PER_INCH, layout="constrained")
+def _figure(num_panels: int, width: float, height: float = 3.2) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(width * num_panels, height), dpi=DOTS_PER_INCH, layout="constrained")
     panels = list(figure.subplots(1, num_panels, squeeze=False)[0])
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
