@@ -117,7 +117,7 @@ def _form(layer: nn.Module, choice: str, shape: torch.Size | None) -> str:
 
 
 def rule(weight: Tensor) -> str:
-    """Return the form that was fastest for such weights in `benchmarks/exact_options.py`."""
+    """Return the form for such weights; `benchmarks/speed` times them (`--section upsampling`)."""
     if weight.device.type == "cpu" and not is_channels_last(weight):
         return PHASES
     return TRANSPOSED

@@ -1,0 +1,1 @@
+"""How fast pictures are made here, in diffusers and in the authors' loop, on the same weights."""
