@@ -69,7 +69,8 @@ def build(workshop: Workshop) -> MapsTab:
             row = build_examples(samples, "maps") if samples else None
             choices = [(_title(kind, card.label_names), kind) for kind in kinds]
             kind = gr.Radio(choices, value=first, label=texts.KIND)
-            with gr.Column(visible=_painting_shown(first)) as painting:
+            # Not "hidden": Gradio shows such a column when its tab is opened for the first time.
+            with gr.Column(visible=first == "semantic") as painting:
                 painter = MapPainter(
                     name="maps",
                     size=map_size(card.image_sizes.get("semantic", (64, 64))),
