@@ -36,6 +36,7 @@ class ModelCard:
     notes: tuple[str, ...] = ()  # further sentences for the page
     lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
     label_names: tuple[str, ...] = NAMES  # of the labels of its semantic maps
+    known_names: tuple[str, ...] = ()  # all that it can paint; empty: it takes any words
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""
