@@ -102,6 +102,16 @@ def test_on_a_wide_screen_the_result_stands_beside_the_canvas(address, open_page
     assert stage["y"] + stage["height"] <= 900
 
 
+@pytest.mark.parametrize("size", [(768, 1024), (844, 390), (1000, 800), (1024, 768)])
+def test_the_canvas_has_room_on_screens_of_middle_width(address, open_page, size):
+    width, height = size
+    page = open_page(address, viewport={"width": width, "height": height})
+    stage = page.locator("#generate-canvas .stage").bounding_box()
+    assert stage["width"] >= 320
+    assert stage["height"] <= height
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_the_settings_are_explained(address, open_page):
     page = open_page(address)
     text = page.get_by_text("Tau is the share of the steps")
