@@ -165,6 +165,7 @@ function emit() {
     height: page.height,
   };
   trigger("change");
+  trigger("input"); // a person did it; what Python sets is a change only
 }
 
 // While a person types, Gradio's share of the work waits for a pause, or for the text to be left.

@@ -69,7 +69,7 @@ def build(workshop: Workshop) -> GenerateTab:
             buttons = build_buttons("Generate", texts.PLACEHOLDER, "generate")
             keeper = Keeper("generate")
     tab = GenerateTab(canvas, controls, references, size, buttons, keeper)
-    wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
+    wire_examples(sample_buttons, examples.GENERATE, canvas, prompt, buttons.notice)
     _wire_run(tab, workshop)
     return tab
 

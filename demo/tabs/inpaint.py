@@ -69,7 +69,7 @@ def build(workshop: Workshop) -> InpaintTab:
             buttons = build_buttons("Inpaint", texts.PLACEHOLDER, "inpaint", can_reuse=True)
             keeper = Keeper("inpaint")
     tab = InpaintTab(canvas, controls, references, repaint, feather, buttons, keeper)
-    wire_examples(sample_buttons, examples.INPAINT, canvas, prompt)
+    wire_examples(sample_buttons, examples.INPAINT, canvas, prompt, buttons.notice)
     _wire_run(tab, workshop)
     _wire_reuse(tab)
     return tab

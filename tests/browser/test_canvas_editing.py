@@ -205,3 +205,24 @@ def test_examples_replace_the_drawing_and_undo_brings_it_back(page):
     expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
     button(page, CANVAS, "Undo").click()
     assert names(page, CANVAS) == ["one", "two", "three"]
+
+
+def test_the_prompt_of_an_example_goes_and_comes_with_its_boxes(page):
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true")
+    page.locator("#generate-example-1").click()
+    expect(prompt).to_have_value("a sun and a comet at night")
+    button(page, CANVAS, "Clear").click()
+    expect(prompt).to_have_value("")
+    button(page, CANVAS, "Undo").click()
+    expect(prompt).to_have_value("a sun and a comet at night")
+    # One that a person wrote is theirs.
+    prompt.fill("my own words")
+    button(page, CANVAS, "Clear").click()
+    expect(page.locator(f"{CANVAS} .box")).to_have_count(0)
+    expect(prompt).to_have_value("my own words")
+    # Where the example is undone, the boxes that were there before stand without its prompt.
+    add_boxes(page, CANVAS, (20, 20, 60, 60))
+    page.locator("#generate-example-2").click()
+    expect(prompt).to_have_value("a dog and an apple in a room")
+    button(page, CANVAS, "Undo").click()
+    expect(prompt).to_have_value("")

@@ -112,6 +112,21 @@ def test_the_canvas_has_room_on_screens_of_middle_width(address, open_page, size
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_fault_goes_with_what_it_was_about(address, open_page):
+    page = open_page(address)
+    for tab in ("Inpaint", "Keypoints", "Maps"):
+        name = tab.lower()
+        fault = page.locator(f"#{name}-notice [role=alert]")
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.locator(f"#{name}-start").click()
+        expect(fault).to_be_visible()
+        if tab == "Keypoints":
+            page.get_by_role("button", name="Add person").click()
+        else:
+            page.locator(f"#{name}-example-1").click()
+        expect(fault).to_have_count(0)
+
+
 def test_the_settings_are_explained(address, open_page):
     page = open_page(address)
     text = page.get_by_text("Tau is the share of the steps")
