@@ -226,3 +226,30 @@ def test_the_prompt_of_an_example_goes_and_comes_with_its_boxes(page):
     expect(prompt).to_have_value("a dog and an apple in a room")
     button(page, CANVAS, "Undo").click()
     expect(prompt).to_have_value("")
+
+
+def test_letters_and_a_double_click_name_a_box_and_the_hint_names_the_selected_one(page):
+    hint = page.locator(f"{CANVAS} .hint")
+    add_boxes(page, CANVAS, (5, 5, 30, 30), (50, 50, 80, 80))
+    drag(page, CANVAS, (0.5, 0.1), (0.8, 0.4))
+    expect(hint).to_have_text("Type what goes into box 3.")
+    hover(page, CANVAS, 0.15, 0.2)
+    page.mouse.down()
+    page.mouse.up()
+    expect(hint).to_have_text("Type what goes into box 1.")
+    # The canvas has the focus: an s begins the name, and is no tool.
+    page.keyboard.type("snail")
+    assert names(page, CANVAS) == ["snail", "", ""]
+    expect(hint).not_to_contain_text("Type what goes")
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="Box", exact=True).first).to_be_checked()
+    assert names(page, CANVAS)[0] == "snail"
+    area = page.locator(f"{CANVAS} .stage").bounding_box()
+    page.mouse.dblclick(area["x"] + 0.65 * area["width"], area["y"] + 0.65 * area["height"])
+    page.keyboard.type("tree")
+    assert names(page, CANVAS) == ["snail", "tree", ""]
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="Scribble", exact=True).first).to_be_checked()
