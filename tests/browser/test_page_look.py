@@ -127,6 +127,20 @@ def test_a_fault_goes_with_what_it_was_about(address, open_page):
         expect(fault).to_have_count(0)
 
 
+def test_nothing_is_cut_crossed_or_left_alone(address, open_page):
+    page = open_page(address, viewport={"width": 1440, "height": 900})
+    middles = []
+    for name in ("Zoom in", "Background picture"):
+        part = page.locator("#generate-canvas").get_by_label(name, exact=True).bounding_box()
+        middles.append(part["y"] + part["height"] / 2)
+    assert middles[0] == pytest.approx(middles[1], abs=6)
+    expect(page.locator("footer .divider:visible")).to_have_count(0)
+    page = open_page(address, **PHONE)
+    assert page.locator("#generate-example-1").bounding_box()["x"] >= 10
+    rules = "getComputedStyle(document.querySelector('[role=tablist]')).backgroundImage"
+    assert page.evaluate(rules) == "none"
+
+
 def test_the_settings_are_explained(address, open_page):
     page = open_page(address)
     text = page.get_by_text("Tau is the share of the steps")
