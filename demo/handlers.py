@@ -13,7 +13,7 @@ from demo.components.canvas import Drawing
 from demo.service import ModelCard, PictureService
 from demo.texts import operations, size
 from demo.words import MAX_LABEL_LENGTH, MAX_PROMPT_LENGTH, check_words
-from gligen.kinds import check_layout, kind_named
+from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, Kind, check_layout, kind_named
 from gligen.layout import Layout
 from gligen.person import Person
 from gligen.pictures.images import contact_sheet, open_picture
@@ -176,6 +176,7 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         )
     _check_words(options, drawing)
     model = kind_named(kind)
+    _check_subject(options, drawing, model)
     check_layout(drawing.layout, model)
     tau = model.usual_tau if options.tau is None else options.tau
     photo, mask = None, None
@@ -202,6 +203,19 @@ def build_request(options: Options, drawing: Drawing, kind: str) -> Request:
         width=options.width,
         height=options.height,
     )
+
+
+def _check_subject(options: Options, drawing: Drawing, model: Kind) -> None:
+    """Say in the page's words what is missing, before the library does in its own."""
+    if model.is_inpainting or model.modality == MAP:
+        return
+    if not options.prompt.strip() and not drawing.layout:
+        is_of_people = model.modality == KEYPOINT
+        raise ValueError(operations.NO_PERSON if is_of_people else operations.NO_BOX)
+    if model.modality == TEXT_BOX:
+        for number, region in zip(drawing.numbers, drawing.layout, strict=True):
+            if region.image is None and not region.phrase:
+                raise ValueError(operations.NO_NAME.format(number=number))
 
 
 def _check_words(options: Options, drawing: Drawing) -> None:

@@ -38,6 +38,7 @@ class ModelCard:
     lacking: frozenset[str] = frozenset()  # kinds that this model does not hold at all
     label_names: tuple[str, ...] = NAMES  # of the labels of its semantic maps
     max_batch: int | None = None  # pictures that memory holds at once; None: not counted
+    known_names: tuple[str, ...] = ()  # all that it can paint; empty: it takes any words
 
     def has(self, kind: str) -> bool:
         """Whether pictures of this kind can be made."""

@@ -16,6 +16,7 @@ from demo.calls import first_values
 from demo.desk import Desk
 from demo.flags import Flags
 from demo.handlers import Options
+from demo.knowing import EMBEDDED_NAMES
 from demo.line import Line
 from demo.rate import RateLimit
 from demo.service import GENERATION, LocalService, ModelCard
@@ -81,6 +82,7 @@ def load_service(flags: Flags) -> LocalService:
         max_batch=min((plan.max_batch for plan in placed), default=None),
         lacking=frozenset(_lacking(choice.source, flags, pipelines)),
         label_names=_label_names(pipelines),
+        known_names=known_names(choice.source),
     )
     return LocalService(pipelines, card)
 
@@ -88,6 +90,11 @@ def load_service(flags: Flags) -> LocalService:
 def _label_names(pipelines: Mapping[str, GligenPipeline]) -> tuple[str, ...]:
     semantic = pipelines.get("semantic")
     return NAMES if semantic is None else semantic.label_names or NAMES
+
+
+def known_names(source: str) -> tuple[str, ...]:
+    """Return all that a model can paint, or nothing where it takes any words."""
+    return EMBEDDED_NAMES if source == EMBEDDED else ()
 
 
 def choose_model(flags: Flags, has_cuda: bool) -> Choice:

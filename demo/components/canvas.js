@@ -16,6 +16,7 @@ const page = { mode: "box", photo: null, mask: null, width: props.width, height:
 const TYPING_PAUSE = 150; // milliseconds
 let gesture = null;
 let emission = 0;
+let asksForName = false; // whether the hint does
 
 const actions = {
   select(id) {
@@ -129,9 +130,20 @@ function redraw() {
   one('[data-action="undo"]').disabled = !model.past.length;
   one('[data-action="redo"]').disabled = !model.future.length;
   one('[data-action="duplicate"]').disabled = one('[data-action="remove"]').disabled = model.selected === null;
+  if (asksForName) askForName();
+}
+
+// Ask for the name of the selected box, as long as it has none.
+function askForName() {
+  const region = selectedRegion(model);
+  const isAsked = region && !region.phrase;
+  say(isAsked ? words("name_it", { number: indexOf(region.id) + 1 }) : words("hint_" + page.mode));
+  asksForName = Boolean(isAsked);
 }
 
 function say(text, isWarning = false) {
+  asksForName = false;
+  if (hintLine.textContent === text && hintLine.classList.contains("warn") === isWarning) return;
   hintLine.textContent = text;
   hintLine.classList.toggle("warn", isWarning);
 }
@@ -165,6 +177,7 @@ function emit() {
     height: page.height,
   };
   trigger("change");
+  trigger("input"); // a person did it; what Python sets is a change only
 }
 
 // While a person types, Gradio's share of the work waits for a pause, or for the text to be left.

@@ -54,11 +54,32 @@ element.addEventListener("keydown", (event) => {
 
 function pressOnStage(event) {
   if (isPainting() && pressPen(event)) return true;
-  if (!isControl(event) && !event.altKey && pressTool(event.key.toLowerCase())) return true;
+  if (!isControl(event) && !event.altKey && (startNaming(event.key) || pressTool(event.key.toLowerCase()))) return true;
   if (event.key === "PageDown" || event.key === "PageUp") return selectNext(event.key === "PageDown" ? 1 : -1);
   const selected = selectedRegion(model);
   return selected ? pressOnBox(event, selected) : false;
 }
+
+// A letter on a selected box is meant for its name, and is the first of it where there is none yet.
+function startNaming(key) {
+  const region = isPainting() ? null : selectedRegion(model);
+  if (!region || !/^\p{L}$/u.test(key)) return false;
+  if (region.phrase) return true;
+  openName(region.id);
+  view.of(region.id).onCanvas.label.value = region.phrase = key;
+  redraw();
+  emitSoon();
+  return true;
+}
+
+const openName = (id) => view.of(id).onCanvas.label.focus({ preventScroll: true });
+
+stage.addEventListener("dblclick", (event) => {
+  if (isPainting() || event.target.closest("input, label")) return;
+  const pile = regionsAt(model, pointIn(stage.getBoundingClientRect(), placeOf(event)));
+  const region = pile.find(({ id }) => id === model.selected) || pile[0];
+  if (region) openName(region.id);
+});
 
 function pressTool(key) {
   const mode = MODE_KEYS[key];
@@ -84,7 +105,7 @@ function selectNext(direction) {
 function pressOnBox(event, region) {
   if (event.key === "Delete" || event.key === "Backspace") actions.remove(region.id);
   else if (event.key === "Escape") actions.select(null);
-  else if (event.key === "Enter") view.of(region.id).onCanvas.label.focus({ preventScroll: true });
+  else if (event.key === "Enter") openName(region.id);
   else if (isReorder(event)) actions.move(region.id, ARROWS[event.key][1]);
   else if (ARROWS[event.key] && !event.altKey) nudge(event, region);
   else return false;

@@ -199,8 +199,8 @@ function finishNewBox(done) {
   if (isFull()) return;
   remember(model, done.before);
   const region = addRegion(model, box);
-  const number = model.regions.length;
-  say(region.phrase ? words("named", { number, phrase: region.phrase }) : words("name_it", { number }));
+  if (region.phrase) say(words("named", { number: model.regions.length, phrase: region.phrase }));
+  else askForName();
   done.newId = region.phrase ? null : region.id;
 }
 

@@ -57,6 +57,7 @@ function emit() {
   const persons = model.persons.map((person) => person.joints.map(({ x, y, seen }) => seen ? [x, y] : null));
   props.value = { persons };
   trigger("change");
+  trigger("input"); // a person did it; what Python sets is a change only
 }
 
 function change(edit) {

@@ -11,6 +11,7 @@ from demo import examples
 from demo.components.canvas import Canvas
 from demo.components.keeper import Keeper
 from demo.handlers import Asked, choose_kind
+from demo.knowing import list_names
 from demo.service import GENERATION, IMAGE_GENERATION
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.references import References, build_references, read_references
@@ -56,6 +57,8 @@ def build(workshop: Workshop) -> GenerateTab:
                 height=height,
                 takes_pictures=card.has(IMAGE_GENERATION),
             )
+            if card.known_names:
+                gr.Markdown(list_names(card.known_names), elem_classes="small-print")
             with gr.Column(elem_classes="settings"):
                 references = build_references(IMAGE_GENERATION, card, "generate")
                 controls = build_controls(prompt, append, workshop.defaults, card.tau(main))
@@ -66,7 +69,7 @@ def build(workshop: Workshop) -> GenerateTab:
             buttons = build_buttons("Generate", texts.PLACEHOLDER, "generate")
             keeper = Keeper("generate")
     tab = GenerateTab(canvas, controls, references, size, buttons, keeper)
-    wire_examples(sample_buttons, examples.GENERATE, canvas, prompt)
+    wire_examples(sample_buttons, examples.GENERATE, canvas, prompt, buttons.notice)
     _wire_run(tab, workshop)
     return tab
 

@@ -13,6 +13,7 @@ from demo.components.keeper import Keeper
 from demo.components.progress import Notice
 from demo.gallery import result_as_photo
 from demo.handlers import MAX_PAGE_FEATHER, Asked, choose_kind
+from demo.knowing import list_names
 from demo.service import IMAGE_INPAINTING, INPAINTING
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.references import References, build_references, read_references
@@ -53,6 +54,8 @@ def build(workshop: Workshop) -> InpaintTab:
                 takes_photo=True,
                 takes_pictures=card.has(IMAGE_INPAINTING),
             )
+            if card.known_names:
+                gr.Markdown(list_names(card.known_names), elem_classes="small-print")
             with gr.Column(elem_classes="settings"):
                 repaint, feather = _build_hole_settings()
                 references = build_references(IMAGE_INPAINTING, card, "inpaint")
@@ -66,7 +69,7 @@ def build(workshop: Workshop) -> InpaintTab:
             buttons = build_buttons("Inpaint", texts.PLACEHOLDER, "inpaint", can_reuse=True)
             keeper = Keeper("inpaint")
     tab = InpaintTab(canvas, controls, references, repaint, feather, buttons, keeper)
-    wire_examples(sample_buttons, examples.INPAINT, canvas, prompt)
+    wire_examples(sample_buttons, examples.INPAINT, canvas, prompt, buttons.notice)
     _wire_run(tab, workshop)
     _wire_reuse(tab)
     return tab

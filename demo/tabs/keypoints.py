@@ -56,7 +56,7 @@ def build(workshop: Workshop) -> KeypointsTab:
             buttons = build_buttons("Generate", texts.PLACEHOLDER, "keypoints")
             keeper = Keeper("keypoints")
     tab = KeypointsTab(canvas, load, controls, buttons, keeper)
-    wire_examples(row, examples.KEYPOINTS, canvas, prompt)
+    wire_examples(row, examples.KEYPOINTS, canvas, prompt, buttons.notice)
     _wire_load(tab)
     _wire_run(tab, workshop)
     return tab

@@ -15,6 +15,7 @@ from demo.components.keeper import Keeper
 from demo.components.mapview import MapPreview
 from demo.components.painter import MapPainter, PaintedMap, map_size
 from demo.components.picture import PictureField
+from demo.components.progress import Notice
 from demo.examples import MapExample
 from demo.handlers import Asked
 from demo.maps import (
@@ -30,7 +31,7 @@ from demo.maps import (
 from demo.service import ModelCard
 from demo.tabs.controls import Controls, build_controls, build_prompt, read_options
 from demo.tabs.running import RunButtons, Workshop, build_buttons, run_request, wire
-from demo.tabs.sample_row import build_examples, wire_choice
+from demo.tabs.sample_row import build_examples, forget_faults, wire_choice
 from demo.texts import maps as texts
 from gligen.layout import Layout
 from gligen.pictures.canny import HIGH, LOW
@@ -69,7 +70,8 @@ def build(workshop: Workshop) -> MapsTab:
             row = build_examples(samples, "maps") if samples else None
             choices = [(_title(kind, card.label_names), kind) for kind in kinds]
             kind = gr.Radio(choices, value=first, label=texts.KIND)
-            with gr.Column(visible=_painting_shown(first)) as painting:
+            # Not "hidden": Gradio shows such a column when its tab is opened for the first time.
+            with gr.Column(visible=first == "semantic") as painting:
                 painter = MapPainter(
                     name="maps",
                     size=map_size(card.image_sizes.get("semantic", (64, 64))),
@@ -98,6 +100,8 @@ def build(workshop: Workshop) -> MapsTab:
     )
     _wire_map(tab, workshop)
     _wire_run(tab, workshop)
+    made_of = (tab.kind.input, tab.map.change, tab.photo.change, tab.painter.change, prompt.input)
+    forget_faults(made_of, buttons.notice)
     if row is not None:
         _wire_examples(tab, row, samples)
     return tab
@@ -215,9 +219,10 @@ def _wire_examples(tab: MapsTab, row: ExampleRow, samples: Sequence[MapExample])
     def fill(example: MapExample) -> dict[Any, Any]:
         picture = example.drawing()
         filled = {tab.kind: example.kind, tab.controls.prompt: example.prompt}
+        filled[tab.buttons.notice] = Notice()
         if example.kind == "semantic":
             return {**filled, tab.painter: PaintedMap(np.asarray(picture)), tab.map: None}
         return {**filled, tab.map: picture, tab.preview: MapView(picture)}
 
-    outputs = [tab.kind, tab.painter, tab.map, tab.preview, tab.controls.prompt]
+    outputs = [tab.kind, tab.painter, tab.map, tab.preview, tab.controls.prompt, tab.buttons.notice]
     wire_choice(row, samples, fill, outputs)

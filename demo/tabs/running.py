@@ -22,6 +22,7 @@ from demo.gallery import output_folder, write_gallery
 from demo.handlers import Asked, Options, Stopped
 from demo.history import Visits
 from demo.jobs import Caller, JobEvent, Made, Replaced, work
+from demo.knowing import describe_unknown
 from demo.line import Waiting
 from demo.remembering import remember
 from demo.service import PictureService
@@ -188,9 +189,10 @@ def _finished(
     made: Made, workshop: Workshop, buttons: RunButtons, seed: gr.Number, key: str
 ) -> Iterator[dict[Any, Any]]:
     result, asked = made.result, made.asked
-    request, drawing = result.request, asked.drawing
+    request, drawing, card = result.request, asked.drawing, workshop.service.card
     notes = describe_withheld(result) + describe_request(request, drawing)
-    notes += describe_tau(request, workshop.service.card.tau(asked.kind))
+    notes += describe_tau(request, card.tau(asked.kind))
+    warning = describe_unknown(request.layout, drawing.numbers, card.known_names)
     # The files have to be there until the page has taken its copies, which is before this goes on.
     with output_folder(workshop.folder) as folder:
         gallery = write_gallery(result, folder, notes, drawing.numbers)
@@ -199,7 +201,7 @@ def _finished(
             remember(workshop.visits, key.partition("/")[0], asked, result, files)
         yield {
             **ready(buttons),
-            buttons.notice: Notice(),
+            buttons.notice: Notice(warning),
             buttons.results: gallery,
             seed: result.seeds[0],
         }

@@ -1,13 +1,18 @@
 """The row of examples above an editor; one click fills the tab."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gradio as gr
 from gradio.components import Component
 
+from demo.components import assets
 from demo.components.examplerow import ExampleRow
+from demo.components.progress import Notice, NoticeLine
 from demo.texts import page as texts
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class Fillable(Protocol):
@@ -34,14 +39,55 @@ def build_examples(examples: Sequence[Fillable], name: str) -> ExampleRow:
 
 
 def wire_examples(
-    row: ExampleRow, examples: Sequence[Fillable], editor: Component, prompt: gr.Textbox
+    row: ExampleRow,
+    examples: Sequence[Fillable],
+    editor: Component,
+    prompt: gr.Textbox,
+    notice: NoticeLine,
 ) -> None:
-    """Let each button fill editor and prompt."""
+    """Let each button fill editor and prompt, and take away what was said of those before.
 
-    def fill(example: Fillable) -> tuple[Any, str]:
-        return example.drawing(), example.prompt
+    An example's prompt goes with the last of its boxes: it would overrule what is drawn then.
+    """
 
-    wire_choice(row, examples, fill, [editor, prompt])
+    def fill(example: Fillable) -> tuple[Any, str, Notice]:
+        return example.drawing(), example.prompt, Notice()
+
+    wire_choice(row, examples, fill, [editor, prompt, notice])
+    brought = [
+        {"prompt": example.prompt, "regions": _regions(example)}
+        for example in examples
+        if example.prompt
+    ]
+    lines = assets.read("followups.js").splitlines()
+    script = "\n".join(line for line in lines if not line.startswith("//"))
+    given = f"{json.dumps(brought)}, {json.dumps(row.elem_id)}"
+    editor.input(
+        None,
+        inputs=[editor, prompt, notice],
+        outputs=[prompt, notice],
+        js=f"(...values) => ({script})({given}, ...values)",
+        **QUIET,
+    )
+    forget_faults([prompt.input], notice)
+
+
+def forget_faults(events: Sequence[Callable[..., Any]], notice: NoticeLine) -> None:
+    """Let events take away a fault that was said of what stood there before."""
+    gr.on(
+        list(events),
+        None,
+        inputs=[notice],
+        outputs=[notice],
+        js="(said) => (said && said.tone === 'bad' ? { message: '' } : { __type__: 'update' })",
+        **QUIET,
+    )
+
+
+def _regions(example: Fillable) -> list[dict[str, Any]]:
+    """Return the named boxes of an example; none for one of people."""
+    regions = getattr(example, "regions", ())
+    return [{"phrase": phrase, "box": list(box)} for phrase, box in regions]
 
 
 def wire_choice(
@@ -55,13 +101,7 @@ def wire_choice(
     def choose(chosen: gr.SelectData) -> Any:
         return fill(example_at(examples, chosen.index))
 
-    row.select(
-        choose,
-        outputs=list(outputs),
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    row.select(choose, outputs=list(outputs), **QUIET)
 
 
 def example_at(examples: Sequence[Fillable], index: Any) -> Fillable:

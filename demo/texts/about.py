@@ -22,6 +22,8 @@ LOADED = "loaded, {width} x {height} pixels"
 KEYS = "Keyboard"
 KEYS_TEXT = (
     "Go to a drawing area with Tab. What a mouse can do there, these keys can do as well.",
+    "Letters on a selected box that has no name yet become its name; a double-click opens the name "
+    "of any box. The letters of the tools count while no box is selected.",
 )
 KEY_ROWS = (
     ("move what is selected", "← ↑ → ↓"),
@@ -30,6 +32,7 @@ KEY_ROWS = (
     ("copy it", "Ctrl+D"),
     ("undo and redo", "Ctrl+Z Ctrl+Y"),
     ("name the selected box", "Enter"),
+    ("boxes: box, scribble, mask brush, eraser", "B S M E"),
     ("people: next and previous one", "N P"),
     ("people: next and previous joint", ". ,"),
     ("people: hide or show the joint", "H"),

@@ -45,7 +45,7 @@ TOOLS = {
 STAGE = {
     "stage": "Drawing area. Drag to add a box, drag a box to move it. With the keyboard: Page Up "
     "and Page Down choose a box, arrow keys move it, Shift makes larger steps, Ctrl and arrow keys "
-    "resize it, Enter names it, Delete removes it.",
+    "resize it, Enter or a letter names it, Delete removes it.",
     "photo_alt": "The photo to repaint",
     "empty": "Drag a box for each thing, then name it.",
     "choose_photo": "Choose a photo",

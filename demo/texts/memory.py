@@ -34,7 +34,18 @@ NOT_LOADED = (
 
 NO_SUCH_FILE = "The file is no longer there; choose it again."
 FILE_TOO_LONG = "The file has {size} bytes; a layout has at most {limit}. Choose another."
-NOT_TEXT = "The file is neither a PNG nor text; choose a picture made here, or a layout (JSON)."
+OTHER_PICTURES = (
+    "Other pictures go elsewhere: a photo to repaint to the tab Inpaint, one to draw over to the "
+    "button Background picture."
+)
+NOT_TEXT = (
+    "The file is neither a PNG nor text; choose a picture made here, or a layout (JSON). "
+    f"{OTHER_PICTURES}"
+)
+NO_LAYOUT = (
+    "The file is text, but no layout: it does not begin as JSON does. Choose a layout (JSON) that "
+    "was saved here or by another editor, or a PNG made here."
+)
 FILLED = "Loaded from the file: {what}."
 FILLED_LAYOUT = "the layout; prompt and settings stay as they were"
 FILLED_ALL = "layout, prompt and settings"

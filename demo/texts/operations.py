@@ -76,6 +76,9 @@ NO_CHECKER = (
 CHECKER_IS_ON = "The safety checker is on: pictures that it takes for unsafe come out black."
 CHECKER_IS_OFF = "The safety checker is off (--no-safety-checker): pictures are shown unchecked."
 
+NO_BOX = "There is neither a prompt nor a box; write what to paint, or draw a box and name it."
+NO_PERSON = "There is neither a prompt nor a person; press Add person, or write what to paint."
+NO_NAME = "Box {number} has no name; say what to paint there, or delete the box."
 THE_PROMPT = "The prompt"
 THE_NEGATIVE_PROMPT = "The negative prompt"
 THE_LABEL = "The name of box {number}"

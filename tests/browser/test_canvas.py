@@ -137,10 +137,10 @@ def test_boxes_over_the_result_can_be_switched_off(page):
 def test_faults_are_sentences_on_the_page_and_the_page_goes_on(page):
     page.locator("#generate-start").click()
     alert = page.locator("#generate-notice [role=alert]")
-    expect(alert).to_contain_text("neither a prompt nor a region")
+    expect(alert).to_contain_text("neither a prompt nor a box")
     page.get_by_role("button", name="Add box").first.click()
     page.locator("#generate-start").click()
-    expect(alert).to_contain_text("Region 1 has no phrase")
+    expect(alert).to_contain_text("Box 1 has no name")
     page.get_by_label("Name of box 1", exact=True).fill("sun")
     page.locator("#generate-start").click()
     page.wait_for_selector("#generate-results figure")

@@ -205,3 +205,51 @@ def test_examples_replace_the_drawing_and_undo_brings_it_back(page):
     expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
     button(page, CANVAS, "Undo").click()
     assert names(page, CANVAS) == ["one", "two", "three"]
+
+
+def test_the_prompt_of_an_example_goes_and_comes_with_its_boxes(page):
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true")
+    page.locator("#generate-example-1").click()
+    expect(prompt).to_have_value("a sun and a comet at night")
+    button(page, CANVAS, "Clear").click()
+    expect(prompt).to_have_value("")
+    button(page, CANVAS, "Undo").click()
+    expect(prompt).to_have_value("a sun and a comet at night")
+    # One that a person wrote is theirs.
+    prompt.fill("my own words")
+    button(page, CANVAS, "Clear").click()
+    expect(page.locator(f"{CANVAS} .box")).to_have_count(0)
+    expect(prompt).to_have_value("my own words")
+    # Where the example is undone, the boxes that were there before stand without its prompt.
+    add_boxes(page, CANVAS, (20, 20, 60, 60))
+    page.locator("#generate-example-2").click()
+    expect(prompt).to_have_value("a dog and an apple in a room")
+    button(page, CANVAS, "Undo").click()
+    expect(prompt).to_have_value("")
+
+
+def test_letters_and_a_double_click_name_a_box_and_the_hint_names_the_selected_one(page):
+    hint = page.locator(f"{CANVAS} .hint")
+    add_boxes(page, CANVAS, (5, 5, 30, 30), (50, 50, 80, 80))
+    drag(page, CANVAS, (0.5, 0.1), (0.8, 0.4))
+    expect(hint).to_have_text("Type what goes into box 3.")
+    hover(page, CANVAS, 0.15, 0.2)
+    page.mouse.down()
+    page.mouse.up()
+    expect(hint).to_have_text("Type what goes into box 1.")
+    # The canvas has the focus: an s begins the name, and is no tool.
+    page.keyboard.type("snail")
+    assert names(page, CANVAS) == ["snail", "", ""]
+    expect(hint).not_to_contain_text("Type what goes")
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="Box", exact=True).first).to_be_checked()
+    assert names(page, CANVAS)[0] == "snail"
+    area = page.locator(f"{CANVAS} .stage").bounding_box()
+    page.mouse.dblclick(area["x"] + 0.65 * area["width"], area["y"] + 0.65 * area["height"])
+    page.keyboard.type("tree")
+    assert names(page, CANVAS) == ["snail", "tree", ""]
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="Scribble", exact=True).first).to_be_checked()

@@ -52,7 +52,7 @@ def test_on_and_off_stand_side_by_side(address, open_page, service, shape, tmp_p
     page = open_page(address, **shape)
     # Nothing is drawn: the tab says so, before and after the button.
     go_to_compare(page)
-    expect(page.locator("#compare-summary")).to_contain_text("neither a prompt nor a region")
+    expect(page.locator("#compare-summary")).to_contain_text("neither a prompt nor a box")
     page.locator("#compare-start").click()
     expect(page.locator("#compare-notice .message[data-tone=bad]")).to_be_visible()
 

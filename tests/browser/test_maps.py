@@ -84,6 +84,25 @@ def test_a_depth_map_is_uploaded_shown_and_painted(open_tab, service, tmp_path, 
     expect(page.locator(f"{PREVIEW} .shown")).to_be_hidden()
 
 
+def test_what_is_shown_first_fits_the_kind_that_is_chosen(open_page):
+    with served(FakeService((GENERATION, "canny", "semantic"))) as address:
+        page = open_page(address)
+        page.get_by_role("tab", name="Maps").click()
+        page.wait_for_selector(f"{PREVIEW} .frame:visible")
+        expect(page.get_by_label("Canny edges")).to_be_checked()
+        expect(page.locator(f"{PAINTER} .stage")).to_be_hidden()
+        # What is painted is kept while another kind is chosen.
+        page.get_by_label("Semantic map").check()
+        page.get_by_role("radio", name="Fill").click()
+        drag(page, PAINTER, (0.5, 0.5), (0.5, 0.5))
+        contents = page.locator(f"{PAINTER} .contents")
+        expect(contents).to_contain_text("100 %")
+        page.get_by_label("Canny edges").check()
+        expect(contents).to_be_hidden()
+        page.get_by_label("Semantic map").check()
+        expect(contents).to_contain_text("100 %")
+
+
 @SHAPES
 def test_edges_are_taken_of_a_photo(open_tab, service, photo, shape):
     page = open_tab(**shape)

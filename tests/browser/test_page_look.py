@@ -102,6 +102,45 @@ def test_on_a_wide_screen_the_result_stands_beside_the_canvas(address, open_page
     assert stage["y"] + stage["height"] <= 900
 
 
+@pytest.mark.parametrize("size", [(768, 1024), (844, 390), (1000, 800), (1024, 768)])
+def test_the_canvas_has_room_on_screens_of_middle_width(address, open_page, size):
+    width, height = size
+    page = open_page(address, viewport={"width": width, "height": height})
+    stage = page.locator("#generate-canvas .stage").bounding_box()
+    assert stage["width"] >= 320
+    assert stage["height"] <= height
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_fault_goes_with_what_it_was_about(address, open_page):
+    page = open_page(address)
+    for tab in ("Inpaint", "Keypoints", "Maps"):
+        name = tab.lower()
+        fault = page.locator(f"#{name}-notice [role=alert]")
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.locator(f"#{name}-start").click()
+        expect(fault).to_be_visible()
+        if tab == "Keypoints":
+            page.get_by_role("button", name="Add person").click()
+        else:
+            page.locator(f"#{name}-example-1").click()
+        expect(fault).to_have_count(0)
+
+
+def test_nothing_is_cut_crossed_or_left_alone(address, open_page):
+    page = open_page(address, viewport={"width": 1440, "height": 900})
+    middles = []
+    for name in ("Zoom in", "Background picture"):
+        part = page.locator("#generate-canvas").get_by_label(name, exact=True).bounding_box()
+        middles.append(part["y"] + part["height"] / 2)
+    assert middles[0] == pytest.approx(middles[1], abs=6)
+    expect(page.locator("footer .divider:visible")).to_have_count(0)
+    page = open_page(address, **PHONE)
+    assert page.locator("#generate-example-1").bounding_box()["x"] >= 10
+    rules = "getComputedStyle(document.querySelector('[role=tablist]')).backgroundImage"
+    assert page.evaluate(rules) == "none"
+
+
 def test_the_settings_are_explained(address, open_page):
     page = open_page(address)
     text = page.get_by_text("Tau is the share of the steps")

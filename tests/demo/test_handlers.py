@@ -133,7 +133,8 @@ def test_an_empty_prompt_is_made_of_the_phrases():
 @pytest.mark.parametrize(
     ("options", "drawing", "kind", "words"),
     [
-        (Options(), Drawing(), GENERATION, "neither a prompt nor a region"),
+        (Options(), Drawing(), GENERATION, "neither a prompt nor a box"),
+        (Options(), Drawing(), "keypoint", "neither a prompt nor a person; press Add person"),
         (Options(num_images=5), Drawing(LAYOUT), GENERATION, "1 to 4"),
         (Options(num_inference_steps=0), Drawing(LAYOUT), GENERATION, "steps"),
         (Options(guidance_scale=0.5), Drawing(LAYOUT), GENERATION, "guidance"),
@@ -143,9 +144,13 @@ def test_an_empty_prompt_is_made_of_the_phrases():
         (Options(seed=-1), Drawing(LAYOUT), GENERATION, "seed"),
         (
             Options(),
-            Drawing(Layout.from_lists([""], [(0, 0, 1, 1)])),
+            Drawing(
+                Layout.from_lists([""], [(0, 0, 1, 1)]),
+                hidden=(1,),
+                hidden_regions=(Region("dog", (0, 0, 1, 1)),),
+            ),
             GENERATION,
-            "Region 1 has no phrase",
+            "Box 2 has no name",
         ),
         (Options(), Drawing(LAYOUT), INPAINTING, "no photo"),
         (Options(), Drawing(WITH_PICTURE), GENERATION, "Region 2 has a reference picture"),

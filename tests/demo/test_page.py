@@ -134,7 +134,7 @@ def test_keypoints_take_people_as_plain_json(client, service):
         ([[[0.5, 0.5]] * 17] * 9, "9 people"),
         ([[None] * 17], "no visible"),
         ([7], "Person 1 is 7"),
-        ([], "neither a prompt nor a region"),
+        ([], "neither a prompt nor a person"),
     ],
 )
 def test_people_that_cannot_be_are_refused(client, persons, words):
@@ -201,7 +201,7 @@ def test_a_path_in_a_region_is_not_a_picture(client):
 @pytest.mark.parametrize(
     ("prompt", "regions", "options", "words"),
     [
-        ("", [], None, "neither a prompt nor a region"),
+        ("", [], None, "neither a prompt nor a box"),
         ("", [{"phrase": "sun", "box": [0.5, 0, 0.4, 1]}], None, "x0 must be smaller"),
         ("", [{"phrase": "sun", "box": [0, 0, 60, 80]}], None, r"\[0, 1\]"),
         ("", [{"phrase": "sun"}], None, "four numbers"),

@@ -98,3 +98,9 @@ def test_files_that_are_none_of_ours_get_a_sentence(tmp_path):
     save_png(RED, path.with_suffix(".png"), {"regions": [], "gate_schedule": [1]})
     with pytest.raises(ValueError, match="has 1 numbers"):
         read_recipe_file(path.with_suffix(".png"), "generate")
+    RED.save(tmp_path / "plain.png")
+    with pytest.raises(ValueError, match=r"no settings.* a photo to repaint to the tab Inpaint"):
+        read_recipe_file(tmp_path / "plain.png", "generate")
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=r"text, but no layout.*JSON.*or a PNG made here"):
+        read_recipe_file(path, "generate")
