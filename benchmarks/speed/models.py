@@ -54,7 +54,7 @@ class Size:
 
 
 FULL = Size(
-    "the size of Stable Diffusion 1.4",
+    "Stable Diffusion 1.4's size",
     (320, 640, 1280, 1280),
     64,
     768,
@@ -63,7 +63,7 @@ FULL = Size(
     (128, 256, 512, 512),
 )
 SMALL = Size(
-    "a fifth of its widths, half its sides",
+    "a fifth of Stable Diffusion 1.4's widths and half its sides",
     (64, 128, 256, 256),
     32,
     256,

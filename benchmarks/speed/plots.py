@@ -64,7 +64,7 @@ def parts(found: dict[str, dict[str, float]]) -> Figure:
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.set_yticks(places, list(found))
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds of an evaluation, both halves of guidance")
+    axes.set_xlabel("milliseconds of the clock for an evaluation, both halves of guidance")
     axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.4, 1.0))
     return figure
 

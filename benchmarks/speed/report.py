@@ -65,7 +65,7 @@ def markdown(data: dict[str, Any]) -> str:
             lines += _comparison(name, sections[name], device)
     if "parts" in sections:
         lines += _table(
-            "Seconds by part of an evaluation (profiled)",
+            "Seconds by part of an evaluation (profiled, by the clock)",
             [{"": name, **parts} for name, parts in sections["parts"]["parts"].items()],
         )
     for name, found in sections.get("savings", {"evaluations": {}})["evaluations"].items():
