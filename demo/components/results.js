@@ -80,9 +80,17 @@ function show() {
   facts.replaceChildren(...(value.facts || []).map((line) => node("p", "", line)));
 }
 
+// On a wide screen the first picture is brought into view, by no more than it takes: the page's own
+// column scrolls. On a phone, where a person looks somewhere else meanwhile, nothing moves.
+function reveal() {
+  const first = sheet.querySelector("figure img");
+  if (props.compact || !first || !element.offsetParent || !window.matchMedia("(min-width: 1024px)").matches) return;
+  requestAnimationFrame(() => first.scrollIntoView({ block: "nearest" }));
+}
+
 toggle.checked = Boolean(props.shows_boxes);
 sheet.classList.toggle("plain", !toggle.checked);
 sheet.classList.toggle("compact", Boolean(props.compact));
 toggle.addEventListener("change", () => { sheet.classList.toggle("plain", !toggle.checked); showSheetLink(); });
-watch("value", show);
+watch("value", () => { show(); reveal(); });
 show();

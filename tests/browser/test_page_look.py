@@ -141,6 +141,16 @@ def test_nothing_is_cut_crossed_or_left_alone(address, open_page):
     assert page.evaluate(rules) == "none"
 
 
+def test_after_a_run_picture_and_button_are_in_view(address, open_page):
+    page = open_page(address, viewport={"width": 1440, "height": 760})
+    page.locator("#generate-example-1").click()
+    expect(page.locator("#generate-canvas .box")).to_have_count(2)
+    page.locator("#generate-start").click()
+    picture = page.locator("#generate-results figure img").first
+    expect(picture).to_be_in_viewport(ratio=0.99)
+    expect(page.locator("#generate-start")).to_be_in_viewport(ratio=0.99)
+
+
 def test_the_settings_are_explained(address, open_page):
     page = open_page(address)
     text = page.get_by_text("Tau is the share of the steps")
@@ -200,6 +210,7 @@ def test_what_stands_below_a_result_stays_in_its_column(address, open_page, heig
     for tab, name in (("Generate", "generate"), ("Inpaint", "inpaint"), ("Keypoints", "keypoints")):
         page.get_by_role("tab", name=tab, exact=True).click()
         page.locator(f"#{name}-example-1").click()
+        expect(page.locator(f"#{name}-canvas .count")).to_contain_text(re.compile(r"\d"))
         page.locator(f"#{name}-start").click()
         page.wait_for_selector(f"#{name}-results figure")
         result = page.locator(f"#{name}-results").bounding_box()
