@@ -268,7 +268,8 @@ def test_what_is_measured_on_a_gpu(monkeypatch):
 
 def test_the_ladder_ends_with_all_savings_and_each_step_is_less_work(models):
     last = list(LADDER.values())[-1]
-    assert replace(last, batched_text=True) == ALL_SAVINGS
+    # Texts are read before an evaluation; recordings change how it is launched, on CUDA alone.
+    assert replace(last, batched_text=True, graphs=True) == ALL_SAVINGS
     pair = Pair(models, side=16)
     work = [count(pair.saving(1.0, options)) for options in LADDER.values()]
     assert work[0]["gflop"] > work[1]["gflop"] > work[3]["gflop"]
