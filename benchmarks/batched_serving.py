@@ -1,6 +1,6 @@
 """Requests of several people painted together, against one after the other, on the embedded model.
 
-    python benchmarks/batched_serving.py [--requests 8] [--steps 10] [--rounds 5] [--threads 1 2]
+    python -m benchmarks.batched_serving [--requests 8] [--steps 10] [--rounds 5] [--threads 1 2]
         [--dtypes float32 bfloat16] [--device cpu]
 
 First checks that the latents together are those alone: largest difference as a share of the largest

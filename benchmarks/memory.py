@@ -1,6 +1,6 @@
 """Compare three kinds of model loaded together with three pipelines loaded separately.
 
-    python benchmarks/memory.py [--width 96]
+    python -m benchmarks.memory [--width 96]
 
 Makes a model of random weights in a temporary folder (phrases, inpainting, reference pictures on
 one base), loads it both ways, each in a fresh process, paints one step with each pipeline, and
@@ -68,7 +68,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace, way: str, folder: str) -> str:
     """Run this script on a part of the work, and return what it prints."""
-    command = [sys.executable, __file__, "--width", str(args.width)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--width", str(args.width)]
     command += ["--measure", way, "--folder", f"{folder}/model"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

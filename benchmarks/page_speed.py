@@ -1,6 +1,6 @@
 """Measure the page in Chromium: a drag among thirty boxes, a name, and opening the page.
 
-    python benchmarks/page_speed.py [--moves 120] [--names 20] [--openings 3]
+    python -m benchmarks.page_speed [--moves 120] [--names 20] [--openings 3]
 
 Prints medians and maxima, and ends with an error where a limit is broken or a request leaves the
 host. Script time is all script that one event causes: its handlers and the frame that follows.
@@ -12,11 +12,7 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 

@@ -1,6 +1,6 @@
 """Time one picture with four regions and the default settings on the embedded model.
 
-    python benchmarks/sampling_time.py [--repeats 3] [--device cpu]
+    python -m benchmarks.sampling_time [--repeats 3] [--device cpu]
 
 Prints the wall time of sampling (text encoding, denoising, decoding), loading excluded.
 """

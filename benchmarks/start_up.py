@@ -1,6 +1,6 @@
 """Measure how long the command line takes to answer, and the page to be served.
 
-    python benchmarks/start_up.py [--repeats 5]
+    python -m benchmarks.start_up [--repeats 5]
 
 Every measurement is a fresh process. `--help` is measured to its end; the page from the start of
 `python app.py` to its first answer, by when the embedded model is loaded. Seconds of the clock grow

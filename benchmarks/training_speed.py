@@ -1,6 +1,6 @@
 """Measure how fast an adapter trains, and how long it waits for its data.
 
-    python benchmarks/training_speed.py [--base embedded] [--bank runs/bank] [--json speed.json]
+    python -m benchmarks.training_speed [--base embedded] [--bank runs/bank] [--json speed.json]
 
 Two sources of pictures are timed: a folder in COCO's form (JPEG of 640 x 480 pixels with boxes,
 captions and joints), which is drawn first, and, where one is named, a bank of the synthetic world.
