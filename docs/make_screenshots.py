@@ -22,7 +22,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 WIDE = {"viewport": {"width": 1400, "height": 1000}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WAIT_MS = 300_000  # a slow machine paints for a while
-QUALITY = 62
+QUALITY = 55
 MAX_BYTES = 60_000
 SHOWN_WIDTH = 1000  # pixels of the saved picture of a wide screen
 
