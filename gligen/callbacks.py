@@ -30,6 +30,37 @@ class Driven(Protocol):
         ...
 
 
+class DrivenMixin:
+    """What callbacks read and set during a call, as in diffusers' pipelines."""
+
+    _guidance_scale = 1.0
+    _interrupt = False
+    num_timesteps = 0
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the call in progress; a callback changes it for the steps that follow."""
+        return self._guidance_scale
+
+    @guidance_scale.setter
+    def guidance_scale(self, scale: float) -> None:
+        self._guidance_scale = scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the call in progress is guided."""
+        return self._guidance_scale > 1
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call in progress is to return after the current step; callbacks set it."""
+        return self._interrupt
+
+    @interrupt.setter
+    def interrupt(self, is_asked: bool) -> None:
+        self._interrupt = is_asked
+
+
 @dataclass(frozen=True)
 class Callbacks:
     """Whom to call after a step.

@@ -1,21 +1,17 @@
 """The pipeline: from a request to pictures.
 
-`GligenPipeline.stream` answers a `Request` step by step; `GligenPipeline.__call__` takes the
-arguments of both of diffusers' GLIGEN pipelines. Both end in `gligen.running.run_steps`.
+`GligenPipeline.stream` (`gligen.answering`) answers a `Request` step by step;
+`GligenPipeline.__call__` takes the arguments of both of diffusers' GLIGEN pipelines. Both end in
+`gligen.running.run_steps`.
 """
 
-import os
-import secrets
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
-    DiffusionPipeline,
     MultiControlNetModel,
     SchedulerMixin,
     T2IAdapter,
@@ -34,15 +30,14 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 from gligen.addons.control import joined_controlnets
 from gligen.addons.inputs import AddOns, Pictures
 from gligen.addons.ip_adapter import GroundedIPAdapterMixin
-from gligen.addons.lora import LoraMixin, check_no_lora
+from gligen.addons.lora import LoraMixin
 from gligen.addons.single_file import SingleFileMixin
 from gligen.addons.textual_inversion import TextualInversionMixin
-from gligen.batching import Entry, Failed, Together, can_share, sharing_key
+from gligen.answering import RequestMixin
 from gligen.callargs import (
     check_call,
     check_embeds,
     check_generators,
-    check_request,
     read_layouts,
     read_prompts,
     read_size,
@@ -50,29 +45,29 @@ from gligen.callargs import (
     repeat_rows,
     spread_layouts,
 )
-from gligen.callbacks import TENSOR_INPUTS, Callbacks, drive
+from gligen.callbacks import TENSOR_INPUTS, Callbacks, DrivenMixin, drive
 from gligen.components import Components
 from gligen.encoding import encode_prompts
 from gligen.exact.graphs import Graphs
 from gligen.exact.options import ExactOptions
-from gligen.finishing import check_safety, decode, finish, in_form
-from gligen.holes import Hole, plan_hole
+from gligen.finishing import in_form
+from gligen.holes import plan_hole
 from gligen.kinds import kind_named
 from gligen.layout import Layout
 from gligen.outofmemory import telling_the_way_out
 from gligen.presets import Preset
 from gligen.references import REFERENCE_NORM, ReferenceOptions
 from gligen.regionlists import Mask, RegionLists
-from gligen.request import STYLE_BOXES, Request, Result, check_zoom
+from gligen.request import STYLE_BOXES, check_zoom
 from gligen.run import Generators, Run
-from gligen.running import run_steps
-from gligen.sampling import Step
-from gligen.saving import FURTHER_PARTS, check_savable, write_index
+from gligen.saving import FURTHER_PARTS, FolderMixin
 from gligen.unet import add_grounding
 
 
 class GligenPipeline(
-    DiffusionPipeline,
+    RequestMixin,
+    FolderMixin,
+    DrivenMixin,
     StableDiffusionMixin,
     LoraMixin,
     TextualInversionMixin,
@@ -109,11 +104,7 @@ class GligenPipeline(
     model_cpu_offload_seq = (
         "text_encoder->image_encoder->image_project->ip_adapter_image_encoder->adapter->unet->vae"
     )
-    _optional_components = [  # noqa: RUF012 (diffusers' form)
-        "safety_checker",
-        "feature_extractor",
-        *FURTHER_PARTS,
-    ]
+    _optional_components = ["safety_checker", "feature_extractor", *FURTHER_PARTS]  # noqa: RUF012
     _exclude_from_cpu_offload = ["safety_checker"]  # noqa: RUF012
     _callback_tensor_inputs = list(TENSOR_INPUTS)  # noqa: RUF012
 
@@ -165,10 +156,6 @@ class GligenPipeline(
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1) if vae else 8
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.register_to_config(requires_safety_checker=requires_safety_checker)
-        # What callbacks read and set during a call:
-        self._guidance_scale = 1.0
-        self._interrupt = False
-        self.num_timesteps = 0
         self.model_name = ""  # what settings and pages call the model; loaders set it
         self.label_names: tuple[str, ...] = ()  # of a semantic map, where not ADE20K's
         self.exact_options = ExactOptions()  # savings that change no result
@@ -183,39 +170,6 @@ class GligenPipeline(
             value = joined_controlnets(value)
         self.__dict__[name] = value
         self.register_modules(**{name: value})
-
-    @property
-    def kind(self) -> str:
-        """What the UNet was trained for: "generation_text_box" or "inpainting_text_box"."""
-        return self._components.kind
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Width and height in pixels that the model was trained at."""
-        return self._components.image_size
-
-    @property
-    def guidance_scale(self) -> float:
-        """Of the call in progress; a callback changes it for the steps that follow."""
-        return self._guidance_scale
-
-    @guidance_scale.setter
-    def guidance_scale(self, scale: float) -> None:
-        self._guidance_scale = scale
-
-    @property
-    def do_classifier_free_guidance(self) -> bool:
-        """Whether the call in progress is guided."""
-        return self._guidance_scale > 1
-
-    @property
-    def interrupt(self) -> bool:
-        """Whether the call in progress is to return after the current step; callbacks set it."""
-        return self._interrupt
-
-    @interrupt.setter
-    def interrupt(self, is_asked: bool) -> None:
-        self._interrupt = is_asked
 
     @property
     def components(self) -> dict[str, Any]:
@@ -255,137 +209,6 @@ class GligenPipeline(
             exact=self.exact_options,
             graphs=self._graphs if self._execution_device.type == "cuda" else None,
         )
-
-    # ---------------------------------------------------------------- the library's own interface
-
-    def stream(self, request: Request, add_ons: AddOns | None = None) -> Iterator[Step | Result]:
-        """Answer a request: one `Step` after each denoising step, then the `Result`.
-
-        Closing the iterator stops the work at once and leaves nothing behind. `add_ons` are the
-        pictures for a ControlNet, T2I-Adapter or IP-Adapter of this pipeline.
-
-        Raises:
-            ValueError: the model cannot do what the request asks; nothing has been computed yet.
-            OutOfMemoryError: the memory does not hold one picture; more are made in parts.
-        """
-        entry = self._entry(request, add_ons)
-        step = None
-        try:
-            with telling_the_way_out(entry.run.size):
-                for step in run_steps(self._components, entry.run):
-                    yield step
-                assert step is not None, "every run has a step"
-                result = entry.finish(step.latents)
-        finally:
-            self.maybe_free_model_hooks()
-        yield result
-
-    def stream_together(self, requests: Sequence[Request]) -> Together:
-        """Answer several requests side by side, each as if it were alone; see `gligen.batching`.
-
-        Requests that `can_share` are evaluated in one batch. Each event comes with the number of
-        its request: one `Step` after each of its steps, then the `Result`, or `Failed` where it
-        cannot be answered, which does not touch the others.
-
-        Raises:
-            ValueError: two requests cannot share.
-        """
-        components = self._components
-        entries: list[Entry | Failed] = []
-        for request in requests:
-            try:
-                entries.append(self._entry(request, None))
-            except ValueError as error:
-                entries.append(Failed(error))
-        pairs = zip(requests, entries, strict=True)
-        fit = [request for request, entry in pairs if isinstance(entry, Entry)]
-        if not all(can_share(components, fit[0], other) for other in fit[1:]):
-            raise ValueError(
-                "These requests cannot be painted together: all of one batch have the same size, "
-                "steps, sampler, gate schedule and guidance (on or off), and no hole; see "
-                "gligen.batching.can_share."
-            )
-        return Together(components, entries, self.maybe_free_model_hooks)
-
-    def sharing_key(self, request: Request) -> Hashable | None:
-        """Return what requests must have in common to be answered by one `stream_together`.
-
-        None: this one shares with nobody.
-
-        Raises:
-            ValueError: the model cannot paint the size that is asked for.
-        """
-        return sharing_key(self._components, request)
-
-    def _entry(self, request: Request, add_ons: AddOns | None) -> Entry:
-        """Return the run of a request and what makes its last latents the result.
-
-        Raises:
-            ValueError: see `stream`.
-        """
-        started = time.perf_counter()
-        components = self._components
-        check_request(components, request)
-        if request.gate_schedule is None:
-            request = replace(request, gate_schedule=kind_named(components.kind).usual_tau)
-        assert request.gate_schedule is not None, "every kind has a usual tau"
-        hole = plan_hole(
-            components,
-            request.inpaint_image,
-            request.inpaint_mask,
-            request.layout,
-            request.mask_feather,
-            request.hole_zoom,
-        )
-        first_seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        seeds = [first_seed + i for i in range(request.num_images)]
-        run = Run(
-            prompts=[request.full_prompt] * request.num_images,
-            layouts=[request.layout] * request.num_images,
-            negative_prompts=[request.negative_prompt] * request.num_images,
-            size=read_size(components, hole, request.width, request.height),
-            num_steps=request.num_steps,
-            guidance_scale=request.guidance_scale,
-            guidance_rescale=request.guidance_rescale,
-            schedule=request.gate_schedule,
-            sampler=request.sampler_name,
-            preset=Preset.from_text(request.preset),
-            generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            hole=hole,
-            references=ReferenceOptions(STYLE_BOXES[request.style_box], request.crop_references),
-            add_ons=add_ons or AddOns(),
-        )
-
-        def finish(latents: Tensor) -> Result:
-            images, flagged = self._finish(components, latents, hole)
-            return Result(
-                images=images,
-                seeds=seeds,
-                prompt=request.full_prompt,
-                request=request,
-                model=self.model_name,
-                seconds=time.perf_counter() - started,
-                withheld=tuple(flagged or ()),
-                kind=components.kind,
-            )
-
-        return Entry(run, finish)
-
-    def generate(self, request: Request, add_ons: AddOns | None = None) -> Result:
-        """Answer a request and return the result; see `stream`."""
-        *_, result = self.stream(request, add_ons)
-        assert isinstance(result, Result), "a stream ends in its result"
-        return result
-
-    def decode_preview(self, latents: Tensor) -> list[Image.Image]:
-        """Decode the `predicted` or `latents` of a step to pictures, RGB, one for each sample.
-
-        With a safety checker, what it objects to is black here too.
-        """
-        images, _ = self._checked(self._components, decode(self._components, latents))
-        return images
-
-    # ---------------------------------------------------------------- diffusers' interface
 
     def __call__(
         self,
@@ -592,20 +415,6 @@ class GligenPipeline(
             return images, flagged
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=flagged)
 
-    def _finish(
-        self, components: Components, latents: Tensor, hole: Hole | None
-    ) -> tuple[list[Image.Image], list[bool] | None]:
-        """Return the finished pictures, and the safety checker's verdicts where there is one."""
-        return self._checked(components, finish(components, latents, hole))
-
-    @torch.no_grad()
-    def _checked(
-        self, components: Components, images: list[Image.Image]
-    ) -> tuple[list[Image.Image], list[bool] | None]:
-        if self.safety_checker is None:
-            return images, None
-        return check_safety(components, images, self.safety_checker, self.feature_extractor)
-
     @torch.no_grad()
     def encode_prompt(
         self,
@@ -639,31 +448,3 @@ class GligenPipeline(
         if not do_classifier_free_guidance:
             return context, None
         return context, encoded(negatives, negative_prompt_embeds)
-
-    # ---------------------------------------------------------------- folders
-
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike,
-        safe_serialization: bool = True,
-        variant: str | None = None,
-        **options: Any,
-    ) -> None:
-        """Save a folder in diffusers' form, which diffusers' own pipelines load too.
-
-        Args:
-            save_directory: made if it is missing.
-            safe_serialization: True: safetensors.
-            variant: put into the files' names, "fp16" for example.
-            options: what else diffusers' `DiffusionPipeline.save_pretrained` takes.
-
-        Raises:
-            ValueError: diffusers' folders have no form for the kind, or for a loaded LoRA.
-        """
-        check_savable(self.unet)
-        check_no_lora(self.unet, self.text_encoder)
-        super().save_pretrained(save_directory, safe_serialization, variant, **options)
-
-    def to_json_file(self, json_file_path: str | os.PathLike) -> None:
-        """Write the folder's index, in which diffusers finds its own pipeline for this kind."""
-        write_index(json_file_path, self.to_json_string(), self.unet)

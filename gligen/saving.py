@@ -3,9 +3,11 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from diffusers import UNet2DConditionModel
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 
+from gligen.addons.lora import check_no_lora
 from gligen.kinds import KEYPOINT, MAP, TEXT_BOX, TEXT_IMAGE_BOX
 from gligen.unet import ablations, kind_of, modality_of
 
@@ -60,3 +62,36 @@ def write_index(path: str | os.PathLike, index: str, unet: UNet2DConditionModel 
     temporary = whole.with_name(f"{whole.name}.part")
     temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(whole)
+
+
+class FolderMixin(DiffusionPipeline):
+    """Saving a pipeline as a folder."""
+
+    unet: Any
+    text_encoder: Any
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Save a folder in diffusers' form, which diffusers' own pipelines load too.
+
+        Args:
+            save_directory: made if it is missing.
+            safe_serialization: True: safetensors.
+            variant: put into the files' names, "fp16" for example.
+            options: what else diffusers' `DiffusionPipeline.save_pretrained` takes.
+
+        Raises:
+            ValueError: diffusers' folders have no form for the kind, or for a loaded LoRA.
+        """
+        check_savable(self.unet)
+        check_no_lora(self.unet, self.text_encoder)
+        super().save_pretrained(save_directory, safe_serialization, variant, **options)
+
+    def to_json_file(self, json_file_path: str | os.PathLike) -> None:
+        """Write the folder's index, in which diffusers finds its own pipeline for this kind."""
+        write_index(json_file_path, self.to_json_string(), self.unet)

@@ -22,7 +22,7 @@ from gligen.evaluation.report import Illustration, Section, markdown_table, shar
 from gligen.evaluation.series import Series, draw_item, generated
 from gligen.evaluation.sprites import SpriteFigures, sprite_examiner, sprite_figures
 from gligen.evaluation.subject import BOXES, Subject
-from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_kind
+from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_sets
 from gligen.exact.counting import count_rows
 from gligen.presets import PRESETS, Preset
 
@@ -61,13 +61,6 @@ class PresetsResult:
 
     by_preset: Mapping[str, PresetFigures]
     num_rounds: int
-
-
-def lacking(subject: Subject, options: WorldOptions) -> str | None:
-    """Say why the table cannot be measured."""
-    if options.num_layouts < 2:
-        return "picture quality is a distance between sets, and there is one layout."
-    return needs_kind(BOXES)(subject, options)
 
 
 def plan(subject: Subject, options: WorldOptions) -> list[Series]:
@@ -228,4 +221,4 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(list(values)))
 
 
-TABLE = Table("presets", lacking, plan, section)
+TABLE = Table("presets", needs_sets(BOXES), plan, section)

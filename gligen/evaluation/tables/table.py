@@ -36,6 +36,18 @@ def needs_kind(kind: str) -> Callable[[Subject, WorldOptions], str | None]:
     return lacking
 
 
+def needs_sets(kind: str) -> Callable[[Subject, WorldOptions], str | None]:
+    """Return the `lacking` of a table that compares sets of pictures of one kind."""
+    missing = needs_kind(kind)
+
+    def lacking(subject: Subject, options: WorldOptions) -> str | None:
+        if options.num_layouts < 2:
+            return "picture quality is a distance between sets, and there is one layout."
+        return missing(subject, options)
+
+    return lacking
+
+
 def figures_of(titles: Iterable[str], measured: MeasuredSeries) -> dict[str, SpriteFigures]:
     """Return what was found of the world's sprites in each of some series."""
     return {name: sprite_figures(measured[name].items, measured[name].records) for name in titles}

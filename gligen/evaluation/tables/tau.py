@@ -11,7 +11,7 @@ from gligen.evaluation.series import Series, draw_item, drawn, generated
 from gligen.evaluation.sprites import sprite_examiner, sprite_figures
 from gligen.evaluation.subject import BOXES, Subject
 from gligen.evaluation.tables.boxes import DRAWN, OFF, ON
-from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_kind
+from gligen.evaluation.tables.table import MeasuredSeries, Table, needs_sets
 from gligen.kinds import kind_named
 
 TAUS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -34,13 +34,6 @@ class TauResult:
 
     rows: tuple[TauFigures, ...]
     distance_of_drawn: float  # of other drawn scenes from the same; what is not reached, but for it
-
-
-def lacking(subject: Subject, options: WorldOptions) -> str | None:
-    """Say why the table cannot be measured."""
-    if options.num_layouts < 2:
-        return "picture quality is a distance between sets, and there is one layout."
-    return needs_kind(BOXES)(subject, options)
 
 
 def plan(subject: Subject, options: WorldOptions) -> list[Series]:
@@ -122,4 +115,4 @@ def section(subject: Subject, options: WorldOptions, measured: MeasuredSeries) -
     return Section("tau", "Scheduled sampling", text, illustrations, asdict(result))
 
 
-TABLE = Table("tau", lacking, plan, section)
+TABLE = Table("tau", needs_sets(BOXES), plan, section)
