@@ -20,13 +20,12 @@ from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from PIL import Image
 from transformers import (
     CLIPImageProcessorPil,
-    CLIPTextConfig,
-    CLIPTextModel,
     CLIPTokenizer,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
 )
 
+from benchmarks.speed.models import make_text_encoder, widths_of
 from gligen import Layout, Request
 from gligen.kinds import kind_named
 from gligen.loading import embedded_folder, load_pipeline, load_pipelines
@@ -105,19 +104,7 @@ def make_model(folder: Path, width: int) -> None:
     """Write a model of random weights with adapters of all three kinds."""
     text_width = 192
     tokenizer = CLIPTokenizer.from_pretrained(embedded_folder() / "tokenizer")
-    length = tokenizer.model_max_length
-    sizes = {"hidden_size": text_width, "intermediate_size": 4 * text_width}
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            max_position_embeddings=length,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            num_attention_heads=4,
-            **sizes,
-        )
-    )
+    text_encoder = make_text_encoder(tokenizer, text_width)
     vae = AutoencoderKL(
         block_out_channels=(32, 64, 64, 64),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -133,7 +120,7 @@ def make_model(folder: Path, width: int) -> None:
     parts = vae, text_encoder, tokenizer, base, PNDMScheduler()
     GligenPipeline(*parts).save_pretrained(folder)
     CLIPVisionModelWithProjection(
-        CLIPVisionConfig(projection_dim=text_width, num_attention_heads=4, **sizes)
+        CLIPVisionConfig(projection_dim=text_width, **widths_of(text_width))
     ).save_pretrained(folder / "image_encoder")
     CLIPImageProcessorPil().save_pretrained(folder / "processor")
     (folder / "adapters").mkdir()

@@ -98,6 +98,21 @@ class Models:
         return replace(self, theirs=_quiet(type(self.theirs)(**parts)))
 
 
+def make_text_encoder(tokenizer: CLIPTokenizer, width: int, num_layers: int = 12) -> CLIPTextModel:
+    """Make a text encoder of random weights that reads what a tokenizer writes."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            num_hidden_layers=num_layers,
+            **widths_of(width),
+        )
+    )
+
+
 def make_models(kind: str, size: Size, device: str, dtype: torch.dtype) -> Models:
     """Make both pipelines of random weights; the same ones every time."""
     torch.manual_seed(0)
@@ -112,17 +127,7 @@ def make_models(kind: str, size: Size, device: str, dtype: torch.dtype) -> Model
     )
     add_grounding(unet, make_tokenizer(kind_named(kind), size.text_width))
     _open_gates(unet)
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            max_position_embeddings=TEXT_LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            num_hidden_layers=size.num_text_layers,
-            **_widths(size.text_width),
-        )
-    )
+    text_encoder = make_text_encoder(tokenizer, size.text_width, size.num_text_layers)
     vae = AutoencoderKL(
         block_out_channels=size.decoder_widths,
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -172,7 +177,8 @@ def _quiet(pipeline: Any) -> Any:
     return pipeline
 
 
-def _widths(width: int) -> dict[str, int]:
+def widths_of(width: int) -> dict[str, int]:
+    """Return the widths of a transformer, in the proportions of CLIP's."""
     return {
         "hidden_size": width,
         "intermediate_size": 4 * width,
@@ -189,7 +195,7 @@ def _image_parts(kind: str, size: Size) -> dict[str, Any]:
         patch_size=patch,
         image_size=224,
         projection_dim=size.text_width,
-        **_widths(width),
+        **widths_of(width),
     )
     generator = torch.Generator().manual_seed(4)
     matrix = torch.randn(size.text_width, size.text_width, generator=generator)
