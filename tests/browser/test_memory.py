@@ -1,7 +1,6 @@
-"""What the page remembers: history, layout files, settings in pictures, links, autosave."""
+"""History, layout files and settings in pictures."""
 
 import json
-import secrets
 
 import numpy as np
 import pytest
@@ -15,13 +14,25 @@ from gligen.layout import Layout
 from gligen.pictures.metadata import read_settings, save_png
 from tests.browser.drawing import boxes, drag
 from tests.browser.fingers import PHONE
+from tests.browser.remembering import (
+    CANVAS,
+    HOSTILE,
+    SHAPES,
+    choose_photo,
+    compose,
+    expect_composed,
+    fits,
+    go_to,
+    load,
+    open_keeper,
+    press,
+    ready,
+    run,
+    set_steps,
+)
 from tests.demo.fake_service import FakeService
 
 pytestmark = pytest.mark.slow
-
-CANVAS = "#generate-canvas"
-SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
-HOSTILE = "<img src=x onerror=\"document.title='hacked'\">${document.title='hacked'}{{x}}\u202e"
 
 
 @pytest.fixture(scope="module")
@@ -39,81 +50,6 @@ def open_ready(open_page, address):
         return page
 
     return open_at
-
-
-def ready(page: Page) -> None:
-    page.wait_for_selector("html[data-gligen=ready]")
-
-
-def reload_with(page: Page, kept: str) -> None:
-    """Open the page again in a browser that kept a text of the tab Generate."""
-    page.add_init_script(f"localStorage.setItem('gligen:generate', {json.dumps(kept)})")
-    page.reload()
-    ready(page)
-
-
-def go_to(page: Page, tab: str) -> None:
-    there = page.get_by_role("tab", name=tab, exact=True)
-    more = page.locator(".overflow-menu > button")
-    there.or_(more).first.wait_for()
-    if there.count():
-        there.click()
-    else:  # a narrow screen has the other tabs behind a button
-        more.click()
-        page.locator(".overflow-dropdown button", has_text=tab).click()
-
-
-def compose(page: Page, prompt: str = "a night") -> None:
-    """Draw a sun and a comet, and change some settings."""
-    drag(page, CANVAS, (0.1, 0.1), (0.4, 0.5))
-    page.get_by_label("Name of box 1", exact=True).fill("sun")
-    drag(page, CANVAS, (0.5, 0.5), (0.9, 0.8))
-    page.get_by_label("Name of box 2", exact=True).fill("comet")
-    page.get_by_label("Prompt", exact=True).locator("visible=true").fill(prompt)
-    set_steps(page, 7)
-
-
-def set_steps(page: Page, count: int) -> None:
-    box = page.get_by_label("number input for Steps").locator("visible=true")
-    box.fill(str(count))
-    box.press("Tab")
-
-
-def run(page: Page, tab: str = "generate") -> None:
-    page.locator(f"#{tab}-start").click()
-    expect(page.locator(f"#{tab}-start")).to_be_disabled()
-    expect(page.locator(f"#{tab}-start")).to_be_enabled()
-    page.wait_for_selector(f"#{tab}-results figure")
-
-
-def expect_composed(page: Page, prompt: str = "a night") -> None:
-    expect(page.locator("#generate-grounding-instruction")).to_have_value("sun; comet")
-    expect(page.locator(f"{CANVAS} .box")).to_have_count(2)
-    expect(page.get_by_label("Prompt", exact=True).locator("visible=true")).to_have_value(prompt)
-    steps = page.get_by_label("number input for Steps").locator("visible=true")
-    expect(steps).to_have_value("7")
-
-
-def open_keeper(page: Page, tab: str = "generate") -> None:
-    page.locator(f"#{tab}-keeper summary").click()
-    expect(page.locator(f"#{tab}-keeper .row")).to_be_visible()
-
-
-def press(page: Page, action: str, tab: str = "generate") -> None:
-    page.locator(f'#{tab}-keeper [data-action="{action}"]').click()
-
-
-def load(page: Page, path, tab: str = "generate") -> None:
-    page.locator(f"#{tab}-keeper input[type=file]").set_input_files(path)
-
-
-def choose_photo(page: Page, path) -> None:
-    page.locator("#inpaint-canvas .hint:not(:empty)").wait_for()  # its script has run
-    page.locator("#inpaint-canvas [data-name=photo_input]").set_input_files(path)
-
-
-def fits(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_preset_sets_sampler_and_steps_and_is_kept_with_what_was_changed(open_ready, service):
@@ -372,111 +308,4 @@ def test_a_link_can_be_opened_on_an_open_page_and_goes_to_its_tab(open_ready):
     expect(page.locator("#keypoints-start")).to_be_visible()
     expect(page.get_by_label("Prompt", exact=True).locator("visible=true")).to_have_value("hi")
     go_to(page, "Generate")
-    expect_composed(page)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("znonsense", "damaged"),
-        ("z" * 9_000, "too long"),
-        (pack({"gligen": 9}), "version 9"),
-        (pack({"gligen": 1, "prompt": HOSTILE * 100}), "limit is 2000"),
-    ],
-)
-def test_links_that_cannot_be_used_are_refused(open_ready, text, words):
-    page = open_ready(f"#{FRAGMENT}{text}")
-    expect(page.locator("#generate-notice .message")).to_contain_text(words)
-    assert page.title() != "hacked"
-
-
-def test_a_link_that_would_be_too_long_is_not_made(open_ready, tmp_path):
-    page = open_ready()
-    words = [secrets.token_urlsafe(1500)[:2000] for _ in range(5)]
-    regions = [{"phrase": words[n % 3][n * 60 :][:200], "box": [0, 0, 1, 1]} for n in range(30)]
-    document = {"gligen": 1, "regions": regions, "prompt": words[3], "negative_prompt": words[4]}
-    (tmp_path / "many.json").write_text(json.dumps(document))
-    open_keeper(page)
-    load(page, tmp_path / "many.json")
-    expect(page.locator(f"{CANVAS} .box")).to_have_count(30)
-    press(page, "link")
-    expect(page.locator("#generate-keeper .said")).to_contain_text("The link would have")
-    expect(page.locator("#generate-keeper .link")).to_be_hidden()
-
-
-@SHAPES
-def test_what_stands_on_the_tabs_is_there_after_a_reload(open_ready, shape):
-    page = open_ready(**shape)
-    compose(page, HOSTILE)
-    page.get_by_label("fixed", exact=True).locator("visible=true").check()
-    page.get_by_label("Fixed seed").locator("visible=true").fill("42")
-    page.get_by_label("Fixed seed").locator("visible=true").press("Tab")
-    go_to(page, "Keypoints")
-    page.get_by_role("button", name="Add person").click()
-    page.reload()
-    ready(page)
-    expect_composed(page, HOSTILE)
-    expect(page.get_by_label("Fixed seed").locator("visible=true")).to_have_value("42")
-    expect(page.locator("#generate-keeper .said")).to_contain_text("Restored")
-    assert page.title() != "hacked"
-    go_to(page, "Keypoints")
-    expect(page.get_by_label("Delete person 1")).to_be_visible()
-
-    # Starting afresh is kept too.
-    go_to(page, "Generate")
-    open_keeper(page)
-    press(page, "afresh")
-    press(page, "afresh")
-    expect(page.locator(f"{CANVAS} .box")).to_have_count(0)
-    page.reload()
-    ready(page)
-    expect(page.locator(f"{CANVAS} .box")).to_have_count(0)
-    expect(page.get_by_label("Prompt", exact=True).locator("visible=true")).to_have_value("")
-
-
-@pytest.mark.parametrize(
-    ("kept", "words"),
-    [
-        ("{", "not JSON"),
-        ("[" * 50_000, "nested too deeply"),
-        ('{"gligen": 7}', "version 7"),
-        ('{"gligen": 1, "regions": [{"phrase": "a\\u0000", "box": [0, 0, 1, 1]}]}', "NUL"),
-    ],
-)
-def test_what_a_browser_kept_wrongly_gets_a_sentence(open_ready, kept, words):
-    page = open_ready()
-    reload_with(page, kept)
-    expect(page.locator("#generate-notice .message")).to_contain_text(words)
-    compose(page)
-
-
-def test_half_typed_settings_do_not_cost_the_drawing(open_ready):
-    page = open_ready()
-    kept = {
-        "gligen": 1,
-        "prompt": "a night",
-        "regions": [{"phrase": "sun", "box": [0.1, 0.1, 0.5, 0.5]}],
-        "gate_schedule": [0.5, 0.5, 0.5],
-    }
-    reload_with(page, json.dumps(kept))
-    expect(page.locator("#generate-notice .message")).to_contain_text("sums to 1.5")
-    expect(page.locator(f"{CANVAS} .box")).to_have_count(1)
-    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true")
-    expect(prompt).to_have_value("a night")
-
-
-def test_nothing_kept_is_lost_where_the_server_does_not_answer(open_ready):
-    page = open_ready()
-    compose(page)
-    page.wait_for_function("() => (localStorage['gligen:generate'] || '').includes('a night')")
-    page.route("**/run/predict", lambda route: None)  # no answer, as from a server that hangs
-    with page.expect_request("**/run/predict"):
-        page.reload()
-    page.wait_for_selector(f"{CANVAS} .stage")
-    drag(page, CANVAS, (0.1, 0.1), (0.4, 0.4))
-    page.wait_for_timeout(500)
-    assert "a night" in page.evaluate("localStorage['gligen:generate']")
-    page.unroute("**/run/predict")
-    page.reload()
-    ready(page)
     expect_composed(page)
