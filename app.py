@@ -1,9 +1,16 @@
 """Start the web page: `python app.py`. All flags: `python app.py --help`."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from demo.flags import Flags, parse_flags
+
+if TYPE_CHECKING:
+    from demo.arriving import ArrivingService
+    from demo.service import LocalService
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -14,22 +21,43 @@ def main(arguments: list[str] | None = None) -> int:
     # Its warnings are about parts that are not used here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from demo import log
-    from demo.startup import check_flags, load_service
+    from demo.startup import check_flags
 
     log.configure(flags.logs_prompts)
     try:
         check_flags(flags)
-        service = load_service(flags)
+        service = find_service(flags)
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     return serve(service, flags)
 
 
-def serve(service, flags: Flags) -> int:
+def find_service(flags: Flags) -> LocalService | ArrivingService:
+    """Return the service: loaded, or still empty where it is known what will be loaded.
+
+    Raises:
+        ValueError: the model cannot be had, or a device or dtype cannot be used.
+    """
+    from demo.arriving import ArrivingService
+    from demo.startup import early_card
+
+    card = early_card(flags)
+    return load(flags) if card is None else ArrivingService(card)
+
+
+def load(flags: Flags) -> LocalService:
+    """Load the model; see `demo.loading.load_service`."""
+    from demo.loading import load_service  # imports torch
+
+    return load_service(flags)
+
+
+def serve(service: LocalService | ArrivingService, flags: Flags) -> int:
     """Serve the page and say where; blocks until the process is told to end."""
     from demo import log
     from demo.app import build_app, launch_options
+    from demo.arriving import ArrivingService
     from demo.health import Health
     from demo.shutdown import end, ending_asked
     from demo.startup import default_options, desk_of, serving_of
@@ -40,7 +68,8 @@ def serve(service, flags: Flags) -> int:
     print(f"Model: {card.name} on {card.device}. {card.reason}", *card.notes, sep="\n", flush=True)
     serving, share_note = serving_of(flags)
     page = build_app(service, default_options(flags), flags.folder, desk)
-    options = launch_options(serving, Health(card, desk))
+    options = launch_options(serving, Health(service, desk))
+    faults: list[Exception] = []
     with ending_asked() as is_asked:
         try:
             _, local, public = page.launch(**options, prevent_thread_lock=True)
@@ -64,9 +93,19 @@ def serve(service, flags: Flags) -> int:
             print(texts.MCP_IS_AT.format(address=local))
         sys.stdout.flush()
         log.say("start", {"device": card.device, "kinds": sorted(card.image_sizes)})
+        if isinstance(service, ArrivingService):
+
+            def failed(error: Exception) -> None:
+                faults.append(error)
+                is_asked.set()
+
+            service.load(lambda: load(flags), failed)
         is_asked.wait()
         end(desk, flags.grace)
         page.close(verbose=False)
+    if faults:
+        print(f"app.py: {texts.CANNOT_LOAD.format(reason=faults[0])}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -27,8 +27,9 @@ from transformers import (
 
 from benchmarks.speed.models import make_text_encoder, widths_of
 from gligen import Layout, Request
+from gligen.embedded import embedded_folder
 from gligen.kinds import kind_named
-from gligen.loading import embedded_folder, load_pipeline, load_pipelines
+from gligen.loading import load_pipeline, load_pipelines
 from gligen.pipeline import GligenPipeline
 from gligen.tokenizers import make_tokenizer
 from gligen.unet import add_grounding

@@ -1,4 +1,4 @@
-"""`GET /healthz`: whether the app is well, for whoever watches over it. It needs no login."""
+"""`GET /healthz`: whether the app can paint, for whoever watches over it. It needs no login."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.desk import Desk
 from demo.headers import Message
-from demo.service import ModelCard
+from demo.service import PictureService
 from gligen import __version__
 
 PATH = "/healthz"
@@ -18,16 +18,17 @@ PATH = "/healthz"
 class Health:
     """Knows how the app is. Answering costs nothing: no model and no file is touched."""
 
-    card: ModelCard
+    service: PictureService
     desk: Desk
 
     def report(self) -> dict[str, Any]:
         """Return what a watcher may know, as plain JSON values."""
-        line = self.desk.line
+        line, card = self.desk.line, self.service.card
+        status = "ok" if self.service.is_ready else "loading"
         return {
-            "status": "stopping" if line.is_closed else "ok",
-            "model": _without_folders(self.card.name),
-            "device": self.card.device,
+            "status": "stopping" if line.is_closed else status,
+            "model": _without_folders(card.name),
+            "device": card.device,
             "running": line.num_running,
             "queue": line.num_waiting,
             "max_queue": line.max_waiting,

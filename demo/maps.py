@@ -45,7 +45,7 @@ def look_at(path: Path | None, kind: str, size: tuple[int, int]) -> MapView:
         return MapView(message=texts.HINTS[kind])
     try:
         picture = open_map(path)
-        values = prepare_map(picture, kind, size)[0].permute(1, 2, 0).numpy()
+        values = prepare_map(picture, kind, size).transpose(1, 2, 0)
     except ValueError as error:
         return MapView(message=str(error), is_bad=True)
     pixels = ((values + 1) * 127.5).round().clip(0, 255).astype(np.uint8)

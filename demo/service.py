@@ -2,17 +2,19 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
 from demo.flags import LOADS
-from gligen.batching import Event
 from gligen.kinds import kind_named
 from gligen.pictures.ade import NAMES
-from gligen.pipeline import GligenPipeline
 from gligen.request import Request, Result
-from gligen.sampling import Step
+
+if TYPE_CHECKING:  # they import torch, and the page is served before it is there
+    from gligen.batching import Event
+    from gligen.pipeline import GligenPipeline
+    from gligen.sampling import Step
 
 GENERATION = "generation_text_box"
 INPAINTING = "inpainting_text_box"
@@ -56,7 +58,7 @@ class ModelCard:
 class SharedStream(Protocol):
     """Several requests on their way, as `gligen.batching.Together`."""
 
-    def __next__(self) -> Event:
+    def __next__(self) -> "Event":
         """Return the next event, with the number of its request."""
         ...
 
@@ -77,14 +79,19 @@ class PictureService(Protocol):
         """Say which model is in use."""
         ...
 
-    def stream(self, kind: str, request: Request) -> Iterator[Step | Result]:
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model is there; requests before that wait for it."""
+        ...
+
+    def stream(self, kind: str, request: Request) -> Iterator["Step | Result"]:
         """Yield a `Step` after each denoising step, then one `Result`.
 
         Closing the iterator early stops the work.
         """
         ...
 
-    def preview(self, kind: str, step: Step) -> list[Image.Image]:
+    def preview(self, kind: str, step: "Step") -> list[Image.Image]:
         """Return the pictures as a step sees them."""
         ...
 
@@ -103,15 +110,17 @@ class PictureService(Protocol):
 class LocalService:
     """Makes pictures with pipelines in this process."""
 
-    def __init__(self, pipelines: Mapping[str, GligenPipeline], card: ModelCard):
+    is_ready = True
+
+    def __init__(self, pipelines: Mapping[str, "GligenPipeline"], card: ModelCard):
         self._pipelines = pipelines
         self.card = card
 
-    def stream(self, kind: str, request: Request) -> Iterator[Step | Result]:
+    def stream(self, kind: str, request: Request) -> Iterator["Step | Result"]:
         """See `PictureService.stream`."""
         return self._pipelines[kind].stream(request)
 
-    def preview(self, kind: str, step: Step) -> list[Image.Image]:
+    def preview(self, kind: str, step: "Step") -> list[Image.Image]:
         """See `PictureService.preview`."""
         return self._pipelines[kind].decode_preview(step.predicted)
 

@@ -10,13 +10,16 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from demo.service import ModelCard, PictureService, SharedStream
-from gligen.batching import Failed
 from gligen.request import Request, Result
-from gligen.sampling import Step
+
+if TYPE_CHECKING:  # they import torch, and the page is served before it is there
+    from gligen.batching import Failed
+    from gligen.sampling import Step
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Turn:
 
     def events(
         self, seat: int, start: Callable[[list[Request]], SharedStream]
-    ) -> Iterator[Step | Result]:
+    ) -> Iterator["Step | Result"]:
         """Yield what concerns one seat; closing the iterator gives up the seat.
 
         Steps that nobody looked at in time are passed over for newer ones.
@@ -60,6 +63,8 @@ class Turn:
             seat: number of the request.
             start: begins to paint all requests; called for the first seat that gets here.
         """
+        from gligen.batching import Failed
+
         news = self._news[seat]
         try:
             while True:
@@ -95,6 +100,8 @@ class Turn:
             stream.leave(seat)
 
     def _advance(self, start: Callable[[list[Request]], SharedStream]) -> None:
+        from gligen.sampling import Step
+
         if self._stream is None:
             stream = start([offer.request for offer in self._offers if offer is not None])
             for seat in list(self._gone):
@@ -124,12 +131,17 @@ class SeatedService:
         """See `PictureService.card`."""
         return self.service.card
 
-    def stream(self, kind: str, request: Request) -> Iterator[Step | Result]:
+    @property
+    def is_ready(self) -> bool:
+        """See `PictureService.is_ready`."""
+        return self.service.is_ready
+
+    def stream(self, kind: str, request: Request) -> Iterator["Step | Result"]:
         """See `PictureService.stream`; the request is that of the seat."""
         assert request is self.turn.request_of(self.seat), "a seat has one request"
         return self.turn.events(self.seat, partial(self.service.stream_together, kind))
 
-    def preview(self, kind: str, step: Step) -> list[Image.Image]:
+    def preview(self, kind: str, step: "Step") -> list[Image.Image]:
         """See `PictureService.preview`."""
         with self.turn.undisturbed():
             return self.service.preview(kind, step)

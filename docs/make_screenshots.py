@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from demo.app import Serving, build_app, launch_options
 from demo.flags import parse_flags
-from demo.startup import load_service
+from demo.loading import load_service
 
 FOLDER = Path(__file__).parent / "images"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import numpy as np
 import torch
 from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from jaxtyping import Float
@@ -251,7 +252,9 @@ def _encode_maps(
         )
     home, dtype = _home(components), components.unet.dtype
     distinct, index = _distinct(pictures)
-    maps = torch.cat([prepare_map(picture, components.kind, size) for picture in distinct])
+    maps = torch.from_numpy(
+        np.stack([prepare_map(picture, components.kind, size) for picture in distinct])
+    )
     masks = torch.ones(len(layouts), 1, dtype=dtype, device=home)
     return MapGrounding(maps[index].to(home, dtype), masks)
 

@@ -7,7 +7,6 @@ all kinds of one source share in memory, and the new layers of its kind. What is
 """
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from gligen.embedded import EMBEDDED, OFFICIAL, embedded_folder
 from gligen.kinds import KINDS, MAP, kind_named
 from gligen.pipeline import GligenPipeline
 from gligen.weights.adapters import ask_for_base, put_on
@@ -28,8 +28,6 @@ from gligen.weights.sources import Source, read_original, read_source
 from gligen.weights.vision import Eyes
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-EMBEDDED = "embedded"
-OFFICIAL = "official"
 
 
 def load_pipeline(
@@ -213,21 +211,6 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
     if chosen is None or chosen not in DTYPES.values():
         raise ValueError(f"There is no dtype {str(dtype)!r} here; use one of {', '.join(DTYPES)}.")
     return chosen
-
-
-def embedded_folder() -> Path:
-    """Return the folder of the model that comes with the package.
-
-    Raises:
-        ValueError: this installation came without it.
-    """
-    folder = Path(str(resources.files("gligen") / "models" / "embedded"))
-    if not (folder / "model_index.json").is_file():
-        raise ValueError(
-            "The embedded model is not part of this installation; install from the repository, or "
-            "name another model."
-        )
-    return folder
 
 
 def locate(source: str | Path) -> Path:

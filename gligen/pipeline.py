@@ -300,7 +300,7 @@ class GligenPipeline(
             gligen_normalize_constant: norm of the feature of a reference picture.
             layout: what to ground on, instead of these lists; a list has one for each prompt.
             gate_schedule: three shares (full, linear decay, off) instead of tau.
-            sampler: one of `gligen.sampling.SAMPLERS`; default: the preset's, or the pipeline's
+            sampler: one of `gligen.samplernames.SAMPLERS`; default: the preset's, or the pipeline's
                 scheduler.
             preset: "exact", or what is faster and not exact: "fast", "faster", "deepcache=N"; see
                 `gligen.presets`.

@@ -24,7 +24,7 @@ class Preset:
     """
 
     name: str  # as it is written
-    sampler: str | None = None  # one of gligen.sampling.SAMPLERS; None: that of the caller
+    sampler: str | None = None  # one of gligen.samplernames.SAMPLERS; None: that of the caller
     steps: int | None = None  # None: those of the caller
     guided_share: float = 1.0  # of the steps, from the first; the others have no guidance
     # The deep levels of the UNet are evaluated once in so many steps (gligen.deepcache)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gligen.layout import Layout, Region
 from gligen.presets import Preset
+from gligen.samplernames import SAMPLERS
 from gligen.schedule import check_schedule
 
 MAX_IMAGES = 16
@@ -46,7 +47,7 @@ class Request:
     # tau, or (full, decay, off); None: the usual tau of the model's kind
     gate_schedule: float | tuple[float, float, float] | None = None
     guidance_rescale: float = 0.0  # 0-1; against overexposure, 0 = off (arXiv 2305.08891)
-    # One of gligen.sampling.SAMPLERS; None: the model's own scheduler
+    # One of gligen.samplernames.SAMPLERS; None: the model's own scheduler
     sampler: str | None = AS_PRESET  # AS_PRESET: the preset's, or PLMS
     # exact, or what is faster and not exact: fast, faster, deepcache=N (gligen.presets)
     preset: str = "exact"
@@ -62,8 +63,6 @@ class Request:
     crop_references: bool = False  # centre-crop reference pictures instead of squashing them
 
     def __post_init__(self):
-        from gligen.sampling import SAMPLERS  # here, because it imports torch
-
         for name in ("prompt", "negative_prompt"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(

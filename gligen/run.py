@@ -31,7 +31,7 @@ class Run:
     num_steps: int
     guidance_scale: float
     schedule: float | Sequence[float]  # tau, or the shares (full, decay, off)
-    sampler: str | None  # one of gligen.sampling.SAMPLERS; None: the pipeline's scheduler
+    sampler: str | None  # one of gligen.samplernames.SAMPLERS; None: the pipeline's scheduler
     generators: Generators
     hole: Hole | None = None  # None: generation
     eta: float = 0.0

@@ -12,17 +12,12 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import diffusers
 import torch
-from diffusers import (
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    PNDMScheduler,
-    SchedulerMixin,
-    UniPCMultistepScheduler,
-)
+from diffusers import PNDMScheduler, SchedulerMixin
 from torch import Tensor
+
+from gligen.samplernames import DIFFUSERS_SAMPLERS, SAMPLERS
 
 # A step of a sampler: yields (latents as the model reads them, timestep), is sent the model output,
 # guidance included, and returns (next latents, predicted clean latents, timestep of the step).
@@ -349,19 +344,6 @@ def _group_evaluations(scheduler: SchedulerMixin) -> list[list[int]]:
     return [[i] for i in range(total)]
 
 
-# Name, as command line and page show it -> diffusers scheduler and what it differs in from the
-# pipeline's own scheduler. PLMS and DDIM are this module's.
-DIFFUSERS_SAMPLERS: dict[str, tuple[type[SchedulerMixin], dict[str, Any]]] = {
-    "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
-    "unipc": (UniPCMultistepScheduler, {}),
-    "euler": (EulerDiscreteScheduler, {}),
-    "euler_a": (EulerAncestralDiscreteScheduler, {}),
-    "heun": (HeunDiscreteScheduler, {}),
-    "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
-}
-SAMPLERS = ("plms", "ddim", *DIFFUSERS_SAMPLERS)
-
-
 def make_sampler(
     name: str | None,
     scheduler: SchedulerMixin,
@@ -402,7 +384,7 @@ def make_sampler(
             return kind(table, timesteps, scheduler.config.prediction_type)
         case _ if name in DIFFUSERS_SAMPLERS:
             kind, changes = DIFFUSERS_SAMPLERS[name]
-            other = kind.from_config(scheduler.config, **changes)
+            other = getattr(diffusers, kind).from_config(scheduler.config, **changes)
             return SchedulerSampler(other, num_steps, device, generator)
         case _:
             raise ValueError(f"There is no sampler {name!r}; there are: {', '.join(SAMPLERS)}.")

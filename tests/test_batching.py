@@ -11,7 +11,8 @@ from gligen.exact.options import NO_SAVINGS
 from gligen.kinds import KINDS
 from gligen.layout import Layout
 from gligen.request import Request, Result
-from gligen.sampling import SAMPLERS, Step
+from gligen.samplernames import SAMPLERS
+from gligen.sampling import Step
 from tests.conftest import small_pipeline
 from tests.exact.test_savings import relative_rms
 from tests.test_grounding import layout_for, request_for

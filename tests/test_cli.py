@@ -14,7 +14,7 @@ from gligen import cli
 from gligen.cli import main
 from gligen.kinds import KINDS
 from gligen.pictures.metadata import read_settings
-from gligen.sampling import SAMPLERS
+from gligen.samplernames import SAMPLERS
 from gligen.weights import hub
 from tests.model_files import save_base_folder
 

@@ -14,7 +14,7 @@ from gradio_client import Client
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from gligen.loading import embedded_folder
+from gligen.embedded import embedded_folder
 from tests.data.files import write_coco
 from tests.test_readme import commands
 

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from demo import startup
+from demo import loading
 from demo.flags import parse_flags
 from demo.service import GENERATION
 from gligen.exact.decoding import decode_latents
@@ -225,7 +225,7 @@ def test_slices_and_pieces_still_make_pictures(pipeline):
 
 def test_the_app_says_what_it_chose():
     flags = parse_flags(["--device-budget", "800MB", "--device", "cpu"])
-    service = startup.load_service(flags)
+    service = loading.load_service(flags)
     assert any("All models stay on the device" in note for note in service.card.notes)
     assert 1 <= service.card.max_batch <= 4
     request = Request("a dog", num_inference_steps=1, seed=1)
@@ -235,4 +235,4 @@ def test_the_app_says_what_it_chose():
 def test_several_kinds_cannot_be_kept_elsewhere(monkeypatch):
     pipelines = {GENERATION: small_pipeline(), "keypoint": small_pipeline("keypoint")}
     with pytest.raises(ValueError, match="only one kind can be kept in main memory"):
-        startup.place(pipelines, CUDA_OVERHEAD + 10**6, CUDA, 1)
+        loading.place(pipelines, CUDA_OVERHEAD + 10**6, CUDA, 1)

@@ -8,7 +8,8 @@ from PIL import Image
 from gligen.inpainting import hole_from_boxes
 from gligen.layout import Layout
 from gligen.request import Request, Result
-from gligen.sampling import SAMPLERS, Step
+from gligen.samplernames import SAMPLERS
+from gligen.sampling import Step
 from gligen.unet import predict
 from tests.conftest import small_pipeline, small_unet
 

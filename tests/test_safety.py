@@ -7,7 +7,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil
 
-from demo import startup
+from demo import loading
 from demo.describing import describe_withheld
 from demo.flags import parse_flags
 from gligen import safety
@@ -85,11 +85,11 @@ def test_official_models_are_checked_unless_it_is_refused(monkeypatch, tmp_path)
     monkeypatch.setattr(safety, "fetch_safety_checker", lambda hub_id: folder)
     pipeline = small_pipeline()
     pipelines = {"generation_text_box": pipeline}
-    off = startup.add_safety("official", pipelines, parse_flags(["--no-safety-checker"]))
+    off = loading.add_safety("official", pipelines, parse_flags(["--no-safety-checker"]))
     assert "is off" in off[0]
-    assert startup.add_safety("embedded", pipelines, parse_flags([])) == []
+    assert loading.add_safety("embedded", pipelines, parse_flags([])) == []
     assert pipeline.safety_checker is None
-    on = startup.add_safety("official", pipelines, parse_flags([]))
+    on = loading.add_safety("official", pipelines, parse_flags([]))
     assert "is on" in on[0]
     assert pipeline.safety_checker is not None
 
@@ -100,4 +100,4 @@ def test_official_models_are_not_shown_unchecked_by_accident(monkeypatch):
 
     monkeypatch.setattr(safety, "fetch_safety_checker", fetch)
     with pytest.raises(ValueError, match=r"no network\. Start with --no-safety-checker"):
-        startup.add_safety("official", {"generation_text_box": small_pipeline()}, parse_flags([]))
+        loading.add_safety("official", {"generation_text_box": small_pipeline()}, parse_flags([]))

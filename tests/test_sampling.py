@@ -2,7 +2,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 
-from gligen.sampling import SAMPLERS, denoise, make_sampler, spaced_timesteps
+from gligen.samplernames import SAMPLERS
+from gligen.sampling import denoise, make_sampler, spaced_timesteps
 
 CONFIG = {
     "beta_start": 0.00085,

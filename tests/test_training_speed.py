@@ -60,9 +60,9 @@ def test_a_sitting_is_described(monkeypatch):
 
 def test_the_commands_of_the_page_are_understood():
     page = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
-    lines = [line for line in page.splitlines() if line.startswith("python benchmarks/training_")]
+    lines = [line for line in page.splitlines() if line.startswith("python -m benchmarks.")]
     assert lines
     for line in lines:
-        assert build_parser().parse_args(shlex.split(line)[2:]).kind in KINDS
+        assert build_parser().parse_args(shlex.split(line)[3:]).kind in KINDS
     for settings in re.findall(r"configs/training/ablations/\w+\.yaml", page):
         assert read_settings(Path(__file__).parent.parent / settings)

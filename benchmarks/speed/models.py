@@ -24,9 +24,9 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from gligen.embedded import embedded_folder
 from gligen.exact.options import ALL_SAVINGS
 from gligen.kinds import TEXT_IMAGE_BOX, kind_named
-from gligen.loading import embedded_folder
 from gligen.pipeline import GligenPipeline
 from gligen.references import projection_module
 from gligen.tokenizers import make_tokenizer

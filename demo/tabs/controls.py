@@ -18,7 +18,7 @@ from demo.texts import help as help_texts
 from demo.texts import presets as preset_texts
 from demo.words import MAX_PROMPT_LENGTH
 from gligen.presets import DEEP_INTERVALS, DEEPCACHE, Preset
-from gligen.sampling import SAMPLERS
+from gligen.samplernames import SAMPLERS
 
 RANDOM_SEED = "random, and tell me which"
 FIXED_SEED = "fixed"

@@ -49,6 +49,7 @@ BUDGET_FOR_ONE = (
     "can be kept in main memory. Load one (--load-... False for the others), or allow more. "
     "{reason}"
 )
+CANNOT_LOAD = "The model could not be loaded: {reason}"
 PAGE_IS_AT = "The page is at {address}"
 PUBLIC_LINK = "Public link, for anyone who knows it: {address}"
 NO_PUBLIC_LINK = "No public link could be made; the page is served on this machine only."

@@ -9,11 +9,9 @@ Shapes: C channels, H and W pixels of the map.
 """
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Float32
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from gligen.kinds import KINDS, MAP, kind_named
 from gligen.pictures.ade import NUM_LABELS, labels_of_colours
@@ -28,7 +26,9 @@ MAX_SEMANTIC_SIDE = 512
 _GREY_TOLERANCE = 16
 
 
-def prepare_map(picture: Image.Image, kind: str, size: tuple[int, int]) -> Float[Tensor, "1 C H W"]:
+def prepare_map(
+    picture: Image.Image, kind: str, size: tuple[int, int]
+) -> Float32[np.ndarray, "C H W"]:
     """Return the map as the tokenizer and the downsampler of a map kind read it.
 
     The whole map is laid over the whole picture, so it is squeezed to that size where it differs:
@@ -56,15 +56,16 @@ def prepare_map(picture: Image.Image, kind: str, size: tuple[int, int]) -> Float
     size = min(size[0], limit), min(size[1], limit)
     if kind == "semantic":
         labels = _resized(Image.fromarray(read_labels(picture)), size, Image.Resampling.NEAREST)
-        index = torch.from_numpy(np.array(labels, np.int64))[None, None]
-        return torch.zeros(1, NUM_LABELS, size[1], size[0]).scatter_(1, index, 1.0)
+        one_hot = np.zeros((NUM_LABELS, size[1], size[0]), np.float32)
+        np.put_along_axis(one_hot, np.array(labels, np.int64)[None], 1, axis=0)
+        return one_hot
     rgb = flattened(picture, f"The {kind} map", background="black")
     if kind == "normal":
         _check_normals(rgb)
     else:
         rgb = _grey(rgb, kind).convert("RGB")
     pixels = np.array(_resized(rgb, size, Image.Resampling.BICUBIC), np.float32)
-    return (torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+    return (pixels.transpose(2, 0, 1) / 255 - 0.5) / 0.5
 
 
 def canny_map(

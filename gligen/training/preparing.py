@@ -11,8 +11,9 @@ from diffusers import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.clip_image_project_model import CLIPImageProjection
 from torch import Tensor, nn
 
+from gligen.embedded import EMBEDDED
 from gligen.kinds import BOX_EMBEDDINGS, FUSERS, MAP, Kind, kind_named
-from gligen.loading import EMBEDDED, load_pipeline, locate
+from gligen.loading import load_pipeline, locate
 from gligen.pipeline import GligenPipeline
 from gligen.tokenizers import MapDownsampler, make_tokenizer
 from gligen.tokenizers.convnext import TINY_DEPTHS, TINY_WIDTHS

@@ -7,8 +7,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from demo.flags import parse_flags
+from demo.loading import load_service
 from demo.service import GENERATION, IMAGE_GENERATION, KEYPOINT
-from demo.startup import load_service
 from gligen.pictures.metadata import read_settings
 from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService

@@ -6,7 +6,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from demo.flags import parse_flags
-from demo.startup import load_service
+from demo.loading import load_service
 from gligen.pictures.metadata import read_settings
 from tests.browser.drawing import drag
 from tests.demo.serving import served

@@ -17,6 +17,8 @@ SIDE = 64
 class FakeService:
     """Counts its steps and remembers whether its stream was closed before the end."""
 
+    is_ready = True
+
     def __init__(
         self, kinds=(GENERATION, INPAINTING), step_seconds=0.0, fails_at=None, shares=False
     ):

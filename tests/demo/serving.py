@@ -19,7 +19,7 @@ def served(
     """Serve a page on a free port and give its address."""
     desk = desk or Desk()
     page = build_app(service, desk=desk, **more)
-    options = launch_options(serving or Serving(), Health(service.card, desk))
+    options = launch_options(serving or Serving(), Health(service, desk))
     try:
         _, address, _ = page.launch(**options, prevent_thread_lock=True)
         yield address

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import startup
+from demo import loading, startup
 from demo.flags import LOADS, parse_flags
 from demo.handlers import Options
 from demo.service import GENERATION, IMAGE_GENERATION, INPAINTING, ModelCard
@@ -179,8 +179,8 @@ def test_which_kinds_are_asked_for(monkeypatch, arguments, source, asked):
         calls.append(kinds)
         return dict.fromkeys(kinds or (GENERATION, INPAINTING))
 
-    monkeypatch.setattr(startup, "load_pipelines", load)
-    found = startup.load_kinds(source, parse_flags(arguments))
+    monkeypatch.setattr(loading, "load_pipelines", load)
+    found = loading.load_kinds(source, parse_flags(arguments))
     assert calls == ([asked] if asked != [] else [])
     assert list(found) == ([GENERATION, INPAINTING] if asked is None else asked)
 
@@ -192,19 +192,19 @@ def test_the_flag_tells_a_file_of_canny_from_one_of_depth(monkeypatch, tmp_path)
         calls.append((kinds, options))
         return {}
 
-    monkeypatch.setattr(startup, "load_pipelines", load)
+    monkeypatch.setattr(loading, "load_pipelines", load)
     (tmp_path / "map.safetensors").touch()
     flags = parse_flags(["--load-depth", "True", "--trained-on", "sd.pth", "--projection", "p"])
-    startup.load_kinds(str(tmp_path / "map.safetensors"), flags)
+    loading.load_kinds(str(tmp_path / "map.safetensors"), flags)
     assert calls == [(["depth"], {"trained_on": "sd.pth", "projection": "p"})]
 
 
 def test_a_kind_that_is_refused_is_dropped(monkeypatch):
     monkeypatch.setattr(
-        startup, "load_pipelines", lambda *a, **k: {GENERATION: None, INPAINTING: None}
+        loading, "load_pipelines", lambda *a, **k: {GENERATION: None, INPAINTING: None}
     )
     flags = parse_flags(["--load-text-box-inpainting", "False"])
-    assert list(startup.load_kinds("embedded", flags)) == [GENERATION]
+    assert list(loading.load_kinds("embedded", flags)) == [GENERATION]
 
 
 def test_share_without_network_is_said_and_not_tried(monkeypatch):

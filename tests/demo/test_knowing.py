@@ -9,10 +9,11 @@ from PIL import Image
 
 from demo.components.canvas import Drawing
 from demo.desk import Desk
+from demo.flags import parse_flags
 from demo.handlers import Asked, Options
 from demo.knowing import EMBEDDED_NAMES, describe_unknown, is_known, list_names
 from demo.service import GENERATION
-from demo.startup import known_names
+from demo.startup import card_of, choose_model
 from demo.tabs.running import Workshop, build_buttons, run_request
 from gligen.layout import Layout, Region
 from tests.demo.fake_service import FakeService
@@ -46,8 +47,10 @@ def test_the_warning_names_the_boxes_the_rule_and_the_way_out():
 
 
 def test_other_models_take_any_words():
-    assert known_names("embedded") == EMBEDDED_NAMES
-    assert known_names("official") == ()
+    for source, names in (("embedded", EMBEDDED_NAMES), ("official", ())):
+        flags = parse_flags(["--model", source])
+        card = card_of(choose_model(flags, has_cuda=False), flags, "cpu", {}, ())
+        assert card.known_names == names
     assert describe_unknown(Layout((Region("castle", BOX),)), (1,), ()) == ""
 
 

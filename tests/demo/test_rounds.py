@@ -13,8 +13,8 @@ from demo.components.results import GalleryData, ResultView
 from demo.flags import parse_flags
 from demo.gallery import output_folder, result_as_photo, write_gallery
 from demo.handlers import Asked, Finished, Options, follow, request_for
+from demo.loading import load_service
 from demo.service import INPAINTING
-from demo.startup import load_service
 from gligen.pictures.metadata import read_settings
 
 SIZES = [(600, 400), pytest.param((3000, 2000), marks=pytest.mark.slow)]

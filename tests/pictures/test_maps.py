@@ -24,6 +24,10 @@ def normals(width=8, height=6):
     return Image.fromarray(values)
 
 
+def prepared_map(picture: Image.Image, kind: str, size: tuple[int, int]) -> torch.Tensor:
+    return torch.from_numpy(prepare_map(picture, kind, size))[None]
+
+
 def labels_of(tensor):
     assert torch.equal(tensor.sum(1), torch.ones_like(tensor[:, 0])), "one label for each pixel"
     assert set(tensor.unique().tolist()) <= {0.0, 1.0}
@@ -35,7 +39,7 @@ def labels_of(tensor):
 def test_grey_maps_become_three_equal_channels(kind, mode):
     picture = grey()
     values = torch.from_numpy(np.array(picture, np.float32))
-    prepared = prepare_map(picture.convert(mode), kind, (8, 6))
+    prepared = prepared_map(picture.convert(mode), kind, (8, 6))
     assert prepared.shape == (1, 3, 6, 8)
     assert prepared.dtype == torch.float32
     for channel in prepared[0]:
@@ -45,54 +49,54 @@ def test_grey_maps_become_three_equal_channels(kind, mode):
 def test_black_and_white_are_the_ends():
     half = Image.new("1", (4, 2))
     half.paste(1, (0, 0, 2, 2))
-    prepared = prepare_map(half, "canny", (4, 2))
+    prepared = prepared_map(half, "canny", (4, 2))
     assert prepared[0, 0, 0].tolist() == [1, 1, -1, -1]
 
 
 def test_normals_keep_their_channels_in_order():
-    prepared = prepare_map(normals(), "normal", (8, 6))
+    prepared = prepared_map(normals(), "normal", (8, 6))
     expected = (np.asarray(normals(), np.float32) / 255 - 0.5) / 0.5
     assert np.allclose(prepared[0].permute(1, 2, 0).numpy(), expected, atol=1e-6)
 
 
 def test_depth_of_16_bits_keeps_its_range():
     deep = Image.fromarray(np.array([[0, 32768, 65535]], np.uint16))
-    prepared = prepare_map(deep, "depth", (3, 1))
+    prepared = prepared_map(deep, "depth", (3, 1))
     assert torch.allclose(prepared[0, 0, 0], torch.tensor([-1.0, 0.0039, 1.0]), atol=1e-4)
 
 
 def test_the_whole_map_is_squeezed_to_the_picture():
     step = np.zeros((40, 100), np.uint8)
     step[:, 80:] = 255  # the right fifth: a centre crop would lose most of it
-    prepared = prepare_map(Image.fromarray(step), "depth", (50, 50))
+    prepared = prepared_map(Image.fromarray(step), "depth", (50, 50))
     assert prepared.shape == (1, 3, 50, 50)
     assert (prepared[0, 0, :, :38] < -0.9).all()
     assert (prepared[0, 0, :, 42:] > 0.9).all()
 
 
 def test_width_and_height_are_not_mixed_up():
-    assert prepare_map(grey(), "hed", (24, 16)).shape == (1, 3, 16, 24)
-    assert prepare_map(Image.new("L", (9, 5)), "semantic", (24, 16)).shape == (1, 152, 16, 24)
+    assert prepared_map(grey(), "hed", (24, 16)).shape == (1, 3, 16, 24)
+    assert prepared_map(Image.new("L", (9, 5)), "semantic", (24, 16)).shape == (1, 152, 16, 24)
 
 
 def test_thin_lines_of_a_large_map_do_not_tear():
     lines = np.zeros((256, 256), np.uint8)
     lines[:, 1::8] = 255  # each lies between the pixels that the nearest would take
-    prepared = prepare_map(Image.fromarray(lines), "canny", (64, 64))[0, 0]
+    prepared = prepared_map(Image.fromarray(lines), "canny", (64, 64))[0, 0]
     assert (prepared[32].view(32, 2).amax(-1) > -0.9).sum() == 32
 
 
 def test_a_huge_map_is_limited():
-    assert prepare_map(grey(), "depth", (2048, 512)).shape == (1, 3, 512, MAX_SIDE)
+    assert prepared_map(grey(), "depth", (2048, 512)).shape == (1, 3, 512, MAX_SIDE)
     small = Image.new("L", (4, 4))
-    assert prepare_map(small, "semantic", (64, 2048)).shape == (1, 152, MAX_SEMANTIC_SIDE, 64)
+    assert prepared_map(small, "semantic", (64, 2048)).shape == (1, 152, MAX_SEMANTIC_SIDE, 64)
 
 
 @pytest.mark.parametrize(("kind", "line", "ground"), [("canny", 255, 0), ("normal", 255, 0)])
 def test_transparent_is_nothing(kind, line, ground):
     drawing = Image.new("RGBA", (4, 1), (255, 255, 255, 0))
     drawing.putpixel((1, 0), (line, line, line - 1, 255))
-    prepared = prepare_map(drawing, kind, (4, 1))
+    prepared = prepared_map(drawing, kind, (4, 1))
     assert prepared[0, 0, 0].tolist() == [-1, 1, -1, -1]
 
 
@@ -100,7 +104,7 @@ def test_transparent_is_nothing(kind, line, ground):
 def test_the_camera_s_rotation_is_applied(kind):
     picture = Image.fromarray(np.array([[1, 2], [3, 4], [5, 6]], np.uint8))
     picture.getexif()[0x0112] = 6  # to be turned by a quarter clockwise
-    prepared = prepare_map(picture, kind, (3, 2))
+    prepared = prepared_map(picture, kind, (3, 2))
     values = (
         labels_of(prepared)
         if kind == "semantic"
@@ -127,7 +131,7 @@ def test_labels_are_read_from_every_mode_that_holds_them(mode):
         picture = Image.fromarray(LABELS.astype(np.int32))
     else:
         picture = picture.convert(mode)
-    prepared = prepare_map(picture, "semantic", (3, 2))
+    prepared = prepared_map(picture, "semantic", (3, 2))
     assert prepared.shape == (1, 152, 2, 3)
     assert labels_of(prepared).tolist() == LABELS.tolist()
 
@@ -145,7 +149,7 @@ def test_the_colours_of_the_classes_are_understood(mode):
 def test_labels_are_never_blended():
     halves = np.zeros((10, 10), np.uint8)
     halves[:, 5:] = 100
-    prepared = labels_of(prepare_map(Image.fromarray(halves), "semantic", (7, 23)))
+    prepared = labels_of(prepared_map(Image.fromarray(halves), "semantic", (7, 23)))
     assert set(np.unique(prepared)) == {0, 100}
 
 
@@ -185,7 +189,7 @@ def one_strange_pixel():
 )
 def test_refusals_are_one_sentence_with_the_way_out(picture, kind, message):
     with pytest.raises(ValueError, match=message) as caught:
-        prepare_map(picture, kind, (16, 16))
+        prepared_map(picture, kind, (16, 16))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
 
@@ -193,7 +197,7 @@ def test_refusals_are_one_sentence_with_the_way_out(picture, kind, message):
 def test_a_slight_tint_is_still_grey():
     tinted = np.array(grey(64, 64).convert("RGB"))
     tinted[..., 2] = tinted[..., 2] // 2 * 2 + 1
-    assert prepare_map(Image.fromarray(tinted), "depth", (64, 64)).shape == (1, 3, 64, 64)
+    assert prepared_map(Image.fromarray(tinted), "depth", (64, 64)).shape == (1, 3, 64, 64)
 
 
 def test_a_saved_map_is_read_as_it_was_stored():
@@ -220,7 +224,7 @@ def test_a_photo_s_edges_make_a_map():
     drawn = np.asarray(edges)
     assert (drawn[30:70].astype(bool).sum(1) == 2).all(), "thin after all"
     assert set(np.unique(drawn)) == {0, 255}
-    prepared = prepare_map(edges, "canny", (150, 100))
+    prepared = prepared_map(edges, "canny", (150, 100))
     assert torch.equal(prepared[0, 0] > 0, torch.from_numpy(drawn > 0))
 
 
