@@ -35,6 +35,20 @@ from gligen.weights.conversion import convert_unet_state
 from tests.golden.fill import torch_state_dict
 
 GOLDEN = Path(__file__).parent / "golden"
+# Each of them differs in little from another kind: it is left to the longer run (-m slow) where a
+# test goes through many kinds.
+LIKE_ANOTHER = {"hed", "depth", "normal", "inpainting_text_image_box"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow what a test does for kinds that are like another one."""
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        if spec is not None and any(
+            isinstance(value, str) and value in LIKE_ANOTHER for value in spec.params.values()
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 class Golden:

@@ -143,7 +143,10 @@ class CutExamples(RandomExamples):
         return super().example(index, rng)
 
 
-@pytest.mark.parametrize(("after", "optimizer"), [(5, "adamw"), (11, "muon"), (17, "adamw")])
+@pytest.mark.parametrize(
+    ("after", "optimizer"),
+    [(5, "adamw"), pytest.param(11, "muon", marks=pytest.mark.slow), (17, "adamw")],
+)
 def test_a_run_that_was_cut_ends_like_one_that_was_not(base, tmp_path, after, optimizer):
     changes = {"num_steps": 6, "save_every_seconds": 0.0, "optimizer": optimizer}
     whole = settings_for(base, tmp_path / "whole", **changes)

@@ -70,6 +70,7 @@ def train_autoencoder(bank, folder, run=TrainingRun):
     return autoencoder.train(bank, run(folder, 0), num_steps=3, batch_size=2, device="cpu")
 
 
+@pytest.mark.slow
 def test_an_autoencoder_resumed_ends_bit_for_bit_where_an_unbroken_one_does(bank, tmp_path):
     unbroken = train_autoencoder(bank, tmp_path / "unbroken").state_dict()
     with pytest.raises(PowerCutError):
@@ -82,6 +83,7 @@ def test_an_autoencoder_resumed_ends_bit_for_bit_where_an_unbroken_one_does(bank
     assert any(not torch.equal(untrained[key], value) for key, value in unbroken.items())
 
 
+@pytest.mark.slow
 def test_the_loss_of_the_autoencoder_falls_with_better_pictures(bank):
     torch.manual_seed(0)
     model = autoencoder.make_autoencoder()

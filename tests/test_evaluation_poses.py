@@ -43,12 +43,14 @@ def test_drawn_persons_are_found_with_their_joints():
     assert np.mean(found) >= 0.8
 
 
+@pytest.mark.slow
 def test_persons_are_still_found_in_softer_pictures():
     soft = ImageFilter.GaussianBlur(0.7)
     blurred = [np.asarray(Image.fromarray(picture).filter(soft)) for picture in PICTURES]
     assert np.mean(np.array(similarities(blurred)) >= 0.5) >= 0.95
 
 
+@pytest.mark.slow
 def test_scores_tell_pictures_with_persons_from_others():
     without = [replace(scene, persons=()) for scene in SCENES]
     pictures = [draw_scene(scene, np.random.default_rng(i)) for i, scene in enumerate(without)]

@@ -65,6 +65,7 @@ def test_whoever_paints_the_scenes_has_the_figures_of_drawn_scenes(tmp_path):
     assert maps["semantic-off"] <= 0.5
 
 
+@pytest.mark.slow
 def test_whoever_paints_nothing_has_nothing(tmp_path):
     options = WorldOptions(num_layouts=3, tables=("boxes", "keypoints", "inpainting"))
     _, tables = evaluated(tmp_path, options, Blank())
@@ -81,6 +82,7 @@ def test_whoever_paints_the_mirrored_scene_is_found_out(tmp_path):
     assert tables["boxes"]["by_series"]["boxes-drawn"]["ap50"] >= 0.95
 
 
+@pytest.mark.slow
 def test_holes_reference_pictures_and_persons(tmp_path):
     options = WorldOptions(num_layouts=6, tables=("inpainting", "images", "keypoints"))
     _, tables = evaluated(tmp_path, options)
@@ -113,6 +115,7 @@ def test_a_hole_that_is_larger_than_its_box_is_noticed(tmp_path):
     assert max(shares) == 0
 
 
+@pytest.mark.slow
 def test_edges_and_tau_with_a_model_s_own_parts(tmp_path):
     options = WorldOptions(num_layouts=4, tables=("tau", "canny"))
     painter = Painter(parts=small_pipeline())

@@ -51,7 +51,7 @@ def profiled_peak(run) -> int:
     return peak
 
 
-@pytest.mark.parametrize("num_images", [1, 4])
+@pytest.mark.parametrize("num_images", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", [ALL_SAVINGS, NO_SAVINGS], ids=["savings", "plain"])
 def test_an_evaluation_takes_what_was_counted(options, num_images):
     with torch.no_grad():
@@ -223,6 +223,7 @@ def test_slices_and_pieces_still_make_pictures(pipeline):
         assert max(abs(a - b) for a, b in pairs) <= 1
 
 
+@pytest.mark.slow
 def test_the_app_says_what_it_chose():
     flags = parse_flags(["--device-budget", "800MB", "--device", "cpu"])
     service = loading.load_service(flags)
@@ -232,6 +233,7 @@ def test_the_app_says_what_it_chose():
     assert [*service.stream(GENERATION, request)][-1].images
 
 
+@pytest.mark.slow
 def test_several_kinds_cannot_be_kept_elsewhere(monkeypatch):
     pipelines = {GENERATION: small_pipeline(), "keypoint": small_pipeline("keypoint")}
     with pytest.raises(ValueError, match="only one kind can be kept in main memory"):

@@ -201,7 +201,14 @@ RUNS = [
 ]
 
 
-@pytest.mark.parametrize("name", RUNS)
+def _is_long(name: str) -> bool:
+    return "_S50_" in name and not name.endswith("a0.3-0-0.7_g7.5")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if _is_long(name) else []) for name in RUNS],
+)
 def test_trajectory(golden, golden_unets, alphas_cumprod, name):
     recorded = golden(f"sampler_text_box_{name[:4]}")
     run = next(run for run in recorded.facts["runs"] if run["name"] == name)

@@ -48,6 +48,7 @@ def written(tmp_path) -> dict:
     return json.loads((tmp_path / "speed.json").read_text())
 
 
+@pytest.mark.slow
 def test_figures_come_out(tmp_path, capsys, threads):
     assert run(tmp_path, "--section", "text-box", "parts") == 0
     data = written(tmp_path)

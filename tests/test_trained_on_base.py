@@ -86,7 +86,10 @@ def test_with_the_gate_at_zero_it_paints_as_the_base_bitwise(base, adapters, nam
     assert grounded.tobytes() != shut.tobytes()
 
 
-@pytest.mark.parametrize("name", ["ablated", "canny", "inpainting"])
+@pytest.mark.parametrize(
+    "name",
+    ["inpainting", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ablated", "canny"))],
+)
 def test_a_cut_run_of_any_kind_ends_like_one_that_was_not(base, tmp_path, name):
     kind, changes = RUNS[name]
     changes = changes | {"num_steps": 5, "save_every_seconds": 0.0, "watch_every_steps": 0}

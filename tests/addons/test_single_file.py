@@ -26,6 +26,7 @@ def pixels(pipeline) -> np.ndarray:
     return np.asarray(pipeline.generate(REQUEST).images[0])
 
 
+@pytest.mark.slow
 def test_an_official_checkpoint(tmp_path):
     torch.save(official(), tmp_path / "checkpoint.bin")
     small_tokenizer().save_pretrained(tmp_path / "tokenizer")

@@ -17,6 +17,8 @@ from tests.browser.drawing import (
 )
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#generate-canvas"
 
 

@@ -10,6 +10,8 @@ from tests.browser.drawing import button, drag, hover
 from tests.browser.fingers import PHONE, Fingers
 from tests.demo.fake_service import FakeService
 
+pytestmark = pytest.mark.slow
+
 CANVAS = "#inpaint-canvas"
 
 

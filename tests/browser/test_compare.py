@@ -14,6 +14,8 @@ from tests.browser.fingers import PHONE
 from tests.demo.fake_service import FakeService
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 SHAPES = pytest.mark.parametrize("shape", [{}, PHONE], ids=["wide", "phone"])
 RESULTS = "#compare-results"
 
@@ -156,7 +158,6 @@ def test_without_a_model_that_generates_the_flag_is_named(browser):
         page.close()
 
 
-@pytest.mark.slow
 def test_the_embedded_model_moves_things_into_their_boxes(open_page, tmp_path):
     with served(load_service(parse_flags(["--model", "embedded", "--device", "cpu"]))) as address:
         page = open_page(address)

@@ -14,6 +14,8 @@ from tests.browser.drawing import drag
 from tests.conftest import small_pipeline
 from tests.demo.serving import served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def address():
