@@ -57,6 +57,7 @@ class Flags:
     guidance_scale: float  # first value on the page
     alpha_scale: float  # 1: grounding as trained, 0: none
     preset: Preset  # first value on the page
+    compiles: bool  # the model, with torch.compile
     folder: Path | None  # where finished pictures are kept; None: nowhere
     share: bool | None  # None: only in a notebook service
     server_name: str
@@ -87,6 +88,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
         guidance_scale=given.guidance_scale,
         alpha_scale=given.alpha_scale,
         preset=given.preset,
+        compiles=given.compile,
         folder=_one_folder(parser, given.output_folder, given.folder),
         share=given.share,
         server_name=given.server_name,
@@ -189,6 +191,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="first value on the page: exact (default), or faster for a little less quality: fast "
         "(DPM-Solver++, 20 steps), faster (and no guidance at the end), deepcache=N (deep levels "
         "of the UNet once in N steps, 2-10)",
+    )
+    add(
+        "--compile",
+        action="store_true",
+        help="compile the model: the first pictures take minutes, those after them less than "
+        "without (for a GPU that paints all day; needs a C++ compiler)",
     )
     add(
         "--output-folder",

@@ -37,6 +37,9 @@ def load_service(flags: Flags) -> LocalService:
             raise
         choice = Choice(EMBEDDED, f"The official models could not be had: {error}")
         pipelines, safety = load_kinds(choice.source, loading), []
+    if flags.compiles:
+        for pipeline in pipelines.values():
+            pipeline.exact_options = replace(pipeline.exact_options, compiled=True)
     placed = [] if budget is None else place(pipelines, budget, device, flags.max_batch)
     semantic = pipelines.get("semantic")
     card = card_of(

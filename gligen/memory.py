@@ -152,7 +152,8 @@ def count_need(components: Components, size: tuple[int, int] | None = None) -> N
     width, height = size or components.image_size
     latent = (height // components.pixels_per_latent, width // components.pixels_per_latent)
     unet, vae = without_storage(components.unet), without_storage(components.vae)
-    options = NO_SAVINGS if why_plain(unet) else components.exact
+    # What compiling saves is not known beforehand, and copies without storage are not compiled.
+    options = NO_SAVINGS if why_plain(unet) else replace(components.exact, compiled=False)
 
     def growth(run: Callable[[int], Any]) -> Growth:
         one, four, eight = (peak_bytes(partial(run, number)) for number in (1, 4, 8))

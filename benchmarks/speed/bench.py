@@ -9,11 +9,12 @@ import torch
 
 from benchmarks.speed.contenders import Call, Contender, original, ours, stock
 from benchmarks.speed.correctness import COMPILED_LIMIT, WrongResultError, check
-from benchmarks.speed.models import TEXT_BOXES, Models, Size, make_models
+from benchmarks.speed.models import TEXT_BOXES, Models, Size, make_models, without_savings
 from benchmarks.speed.timing import alternate, summary
+from gligen.exact.options import ALL_SAVINGS
 
 OURS, STOCK, ORIGINAL = "this library", "diffusers", "the authors' loop"
-COMPILED = "diffusers with a compiled UNet"
+COMPILED, UNCOMPILED = "diffusers with a compiled UNet", "this library, not compiled"
 
 
 @dataclass
@@ -72,6 +73,21 @@ class Bench:
             self.show,
         )
         return summary(times, self.device)
+
+    def ours_compiled(self, kind: str) -> Contender:
+        """Return this library's pipeline with a compiled evaluation.
+
+        Raises:
+            WrongResultError: it gives another result than diffusers.
+        """
+        models = self.models(kind)
+        contender = ours(without_savings(models.ours, replace(ALL_SAVINGS, compiled=True)))
+        few = replace(self.call, num_steps=4, tau=0.5, decodes=False)
+        self.show("compiling this library's evaluations, which takes minutes")
+        found = contender(few, 0)
+        if self.dtype == torch.float32 and kind == TEXT_BOXES:
+            check("This library, compiled,", found, stock(models)(few, 0), COMPILED_LIMIT)
+        return contender
 
     def compiled(self, kind: str) -> Contender | None:
         """Return diffusers' pipeline with a compiled UNet; None, with a note, if it fails.

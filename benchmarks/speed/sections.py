@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.speed.bench import COMPILED, OURS, STOCK, Bench
+from benchmarks.speed.bench import COMPILED, OURS, STOCK, UNCOMPILED, Bench
 from benchmarks.speed.contenders import SCHEDULERS, ours
 from benchmarks.speed.evaluations import (
     GATES,
@@ -45,15 +45,16 @@ def compare_text_images(bench: Bench) -> dict[str, Any]:
 
 
 def compare_compiled(kind: str) -> Section:
-    """Return the section that puts diffusers with a compiled UNet beside the others."""
+    """Return the section in which diffusers' UNet is compiled, and this library's too."""
 
     def run(bench: Bench) -> dict[str, Any]:
         call = bench.call if kind == TEXT_BOXES else replace(bench.call, tau=1.0)
         compiled = bench.compiled(kind)
         if compiled is None:
             return {"left_out": bench.notes[-1]}
-        contenders = {**bench.contenders(kind, (STOCK, OURS)), COMPILED: compiled}
-        return bench.compare(contenders, call)
+        others = bench.contenders(kind, (STOCK, OURS))
+        contenders = {STOCK: others[STOCK], COMPILED: compiled, UNCOMPILED: others[OURS]}
+        return bench.compare({**contenders, OURS: bench.ours_compiled(kind)}, call)
 
     return run
 

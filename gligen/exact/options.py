@@ -11,7 +11,7 @@ UPSAMPLE_FORMS = (PLAIN, TRANSPOSED, PHASES, RULE, TIMED)
 
 @dataclass(frozen=True)
 class ExactOptions:
-    """The savings that a pipeline makes; by default all.
+    """The savings that a pipeline makes; by default all that need no patience.
 
     The results of two choices differ by rounding alone, and those of one choice not at all.
     `upsample="timed"` is the exception: what it picks may differ between two starts of Python.
@@ -29,6 +29,9 @@ class ExactOptions:
     batched_text: bool = True  # prompts and phrases in one pass, kept for the next request
     upsample: str = RULE  # one of UPSAMPLE_FORMS, in UNet and decoder
     graphs: bool = True  # on CUDA: evaluations are recorded once and replayed
+    # By torch.compile: the first evaluation with grounding and the first without take a minute or
+    # more, those that follow have fewer kernels. For whoever paints many pictures.
+    compiled: bool = False
 
     def __post_init__(self):
         if self.upsample not in UPSAMPLE_FORMS:
@@ -47,6 +50,7 @@ class ExactOptions:
                 self.time_table,
                 self.shared_prefix,
                 self.fused_projections,
+                self.compiled,
             )
         )
 

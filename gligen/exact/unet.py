@@ -4,8 +4,11 @@ Shapes: B pictures, R rows (B, or 2 B with both halves of guidance), M grounding
 tokens, D width of a token, latents [B, c, h, w].
 """
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +20,8 @@ from torch import Tensor, nn
 from gligen.exact.layers import BlockInputs, Gates, Resnet, Transformer, widen
 from gligen.exact.options import ExactOptions
 from gligen.exact.upsampling import folded_upsamplers
+
+COMPILERS = ("g++", "clang++", "cl", "gcc", "clang")  # one of which torch.compile uses
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,18 @@ class PreparedUNet:
         features: Float[Tensor, "R C h w"] | None = None,
     ) -> Float[Tensor, "R out h w"]:
         """Evaluate the UNet on prepared inputs: tensors in, a tensor out."""
+        if self.options.compiled and features is None:
+            return compiled_evaluation()(self, x, biases, conditioning, gates)
+        return self._evaluate(x, biases, conditioning, gates, features)
+
+    def _evaluate(
+        self,
+        x: Float[Tensor, "B c h w"],
+        biases: list[Tensor],
+        conditioning: Conditioning,
+        gates: list[Gates | None],
+        features: Float[Tensor, "R C h w"] | None = None,
+    ) -> Float[Tensor, "R out h w"]:
         unet, rows = self.unet, conditioning.rows
         pass_ = _Pass(self, biases, conditioning, gates)
         first = self._first(x, rows)
@@ -248,6 +265,25 @@ class PreparedUNet:
             return sampler(h, size)  # latents of an odd side are not doubled
         folded = self._folded.get(sampler)
         return sampler(h) if folded is None else folded(h)
+
+
+@cache
+def compiled_evaluation() -> Callable[..., Tensor]:
+    """Return the compiled evaluation of a prepared UNet, which is its first argument.
+
+    It is one for all UNets and runs. torch keeps eight forms of it, each with grounding or without,
+    for one size and number of pictures; whatever comes after these is evaluated uncompiled.
+
+    Raises:
+        ValueError: there is no compiler for what torch writes.
+    """
+    named = os.environ.get("CXX") or os.environ.get("CC")
+    if not any(shutil.which(name) for name in (named, *COMPILERS) if name):
+        raise ValueError(
+            f"To compile the model takes a C++ compiler, and none of {', '.join(COMPILERS)} is "
+            "there; install one, or go without (--compile, ExactOptions.compiled)."
+        )
+    return torch.compile(PreparedUNet._evaluate, dynamic=False)
 
 
 @dataclass(frozen=True)

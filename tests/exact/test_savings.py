@@ -15,7 +15,8 @@ from gligen.unet import predict
 from tests.conftest import grounded_unet, small_pipeline
 from tests.test_grounding import latents, layout_for, request_for
 
-SWITCHES = tuple(field.name for field in fields(ExactOptions) if field.name != "upsample")
+APART = ("upsample", "compiled")  # see test_compiled.py
+SWITCHES = tuple(field.name for field in fields(ExactOptions) if field.name not in APART)
 CHOICES = {
     "all": ALL_SAVINGS,
     "all, transposed": replace(ALL_SAVINGS, upsample=TRANSPOSED),
