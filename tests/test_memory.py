@@ -192,6 +192,12 @@ def test_other_models_take_their_room(decide):
     assert decide(6 * GB, others=[checker]).placement == MODEL_OFFLOAD
 
 
+def test_weights_in_several_models_count_once():
+    model = torch.nn.Linear(3, 5)  # 15 weights and 5 biases
+    other = torch.nn.Linear(3, 5, bias=False).to(torch.float16)
+    assert weight_bytes([model, None, torch.nn.Sequential(model), other]) == 20 * 4 + 15 * 2
+
+
 def test_what_grows_in_a_straight_line():
     growth = Growth(least=50, four=60, eight=100)
     assert [growth.of(n) for n in (0, 1, 2, 4, 6)] == [0, 50, 50, 60, 80]
