@@ -260,7 +260,7 @@ def plan(
     batches = [n for n in range(1, max_batch + 1) if needed(placement, n, 0) <= room]
     batch = max(batches, default=1)
     tiles = needed(placement, 0, 1) > room
-    slices = batch > 1 and (tiles or needed(placement, 0, batch) > room)
+    slices = batch > 1 and needed(placement, 0, batch) > room
     # Pieces of a picture are small; how small is not counted.
     decoded = 0 if tiles else 1 if slices else batch
     found = Plan(

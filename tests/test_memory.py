@@ -187,6 +187,14 @@ def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_pieces(decide, ful
     assert chosen.tiles_decoding
 
 
+def test_layers_that_come_and_go_are_evaluated_without_savings(decide, full_size, full_size_need):
+    chosen = decide(int(0.9 * GB))  # decoding in pieces is not counted
+    largest = max(weight_bytes([m]) for m in full_size.unet.modules() if not list(m.children()))
+    assert chosen.placement == SEQUENTIAL_OFFLOAD
+    assert chosen.needed == largest + full_size_need.plain_unet.of(chosen.max_batch)
+    assert full_size_need.plain_unet.of(1) < full_size_need.unet.of(1)
+
+
 def test_other_models_take_their_room(decide):
     checker = torch.nn.Linear(10**9, 1, device="meta")  # 4 GB
     assert decide(6 * GB, others=[checker]).placement == MODEL_OFFLOAD
