@@ -25,7 +25,7 @@ DIFFERENT = [
     Request("a cat at night", CAT, "a tree", seed=2, guidance_scale=3.3, num_images=3, **SAME),
     Request("a sun", seed=3, guidance_rescale=0.7, **SAME),  # without boxes
 ]
-# In float32 oneDNN lets the rounding of a convolution depend on the number of rows.
+# Where oneDNN lets the rounding of a convolution in float32 depend on the number of rows.
 ROUNDING = 1e-5
 
 
@@ -213,12 +213,12 @@ def test_unguided_requests_share_too(pipeline):
 
 def test_the_unet_is_asked_once_for_all(pipeline, monkeypatch):
     seen = []
-    forward = pipeline.unet.conv_in.forward
-    monkeypatch.setattr(
-        pipeline.unet.conv_in, "forward", lambda x: seen.append(len(x)) or forward(x)
-    )
+    last = pipeline.unet.conv_out
+    forward = last.forward
+    monkeypatch.setattr(last, "forward", lambda x: seen.append(len(x)) or forward(x))
     together(pipeline, DIFFERENT)
-    assert seen == [5] * 5  # pictures, in each evaluation; the first step of PLMS has two
+    # Both halves of five pictures, in each evaluation; the first step of PLMS has two.
+    assert seen == [10] * 5
 
 
 @pytest.mark.parametrize("preset", ["fast", "faster", "deepcache=3"])

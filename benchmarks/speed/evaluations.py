@@ -36,6 +36,9 @@ LADDER["+ start of the UNet for one half"] = replace(
     LADDER["+ one product for queries, keys and values"], shared_prefix=True
 )
 LADDER["+ upsampling folded"] = replace(LADDER["+ start of the UNet for one half"], upsample=RULE)
+LADDER["+ 1x1 convolutions as products"] = replace(
+    LADDER["+ upsampling folded"], pointwise_products=True
+)
 
 # By the first word that is in an operation's name.
 PARTS = {

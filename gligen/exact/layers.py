@@ -70,8 +70,11 @@ def add_residual(x: Tensor, residual: Tensor) -> Tensor:
 class Resnet:
     """A `ResnetBlock2D` whose time embedding comes with the bias of its first convolution."""
 
-    def __init__(self, module: ResnetBlock2D):
+    def __init__(self, module: ResnetBlock2D, options: ExactOptions):
         self.module: Any = module  # diffusers does not say of what type its parts are
+        self.bias = None  # of the second convolution and of a shortcut that is a product
+        if options.pointwise_products and is_pointwise(self.module.conv_shortcut):
+            self.bias = self.module.conv2.bias.detach() + self.module.conv_shortcut.bias.detach()
 
     def __call__(self, x: Float[Tensor, "R c h w"], bias: Tensor) -> Float[Tensor, "R C h w"]:
         """Return the result; `bias` [C] is that of the first convolution and of the time."""
@@ -79,6 +82,10 @@ class Resnet:
         y = F.silu(module.norm1(x), inplace=True)
         y = F.conv2d(y, module.conv1.weight, bias, padding=1)
         y = F.silu(module.norm2(y), inplace=True)
+        if self.bias is not None and not is_channels_last(x):
+            y = F.conv2d(y, module.conv2.weight, self.bias, padding=1)
+            y.flatten(2).baddbmm_(_matrices(module.conv_shortcut, x), x.flatten(2))
+            return y
         y = module.conv2(y)
         return y.add_(x if module.conv_shortcut is None else module.conv_shortcut(x))
 
@@ -93,6 +100,8 @@ class Transformer:
     def __init__(self, module: Transformer2DModel, options: ExactOptions):
         self.module: Any = module
         self.blocks = [Block(block, options) for block in self.module.transformer_blocks]
+        projections = self.module.proj_in, self.module.proj_out
+        self.multiplies = options.pointwise_products and all(map(is_pointwise, projections))
 
     def __call__(
         self, x: Float[Tensor, "r C h w"], inputs: list[BlockInputs], gates: list[Gates | None]
@@ -101,13 +110,19 @@ class Transformer:
         module, (height, width) = self.module, x.shape[2:]
         spread = is_channels_last(x)
         y = module.norm(x)
+        if self.multiplies and not spread:
+            y = y.flatten(2).transpose(1, 2)
+            weights = _matrices(module.proj_in, y).transpose(1, 2)
+            y = self._attend(torch.baddbmm(module.proj_in.bias, y, weights), inputs, gates)
+            weights, bias = _matrices(module.proj_out, y), module.proj_out.bias[:, None]
+            y = torch.baddbmm(bias, weights, y.transpose(1, 2)).unflatten(2, (height, width))
+            return add_residual(y, x)
         if not module.use_linear_projection:
             y = module.proj_in(y)
         y = y.permute(0, 2, 3, 1).flatten(1, 2)
         if module.use_linear_projection:
             y = module.proj_in(y)
-        for block, its_inputs, its_gates in zip(self.blocks, inputs, gates, strict=True):
-            y = block(y, its_inputs, its_gates)
+        y = self._attend(y, inputs, gates)
         if module.use_linear_projection:
             y = module.proj_out(y)
         y = y.unflatten(1, (height, width)).permute(0, 3, 1, 2)
@@ -116,6 +131,11 @@ class Transformer:
         if not module.use_linear_projection:
             y = module.proj_out(y)
         return add_residual(y, x)
+
+    def _attend(self, y: Tensor, inputs: list[BlockInputs], gates: list[Gates | None]) -> Tensor:
+        for block, its_inputs, its_gates in zip(self.blocks, inputs, gates, strict=True):
+            y = block(y, its_inputs, its_gates)
+        return y
 
 
 class Block:
@@ -229,6 +249,22 @@ class Fuser:
         seen = module.attn.to_out[0](attend(queries, keys, values, module.attn.heads))
         x = torch.addcmul(x, seen, gates.attention)
         return torch.addcmul(x, module.ff(module.norm2(x)), gates.dense)
+
+
+def is_pointwise(layer: Any) -> bool:
+    """Return whether a layer is a 1x1 convolution with a bias, a product with a matrix."""
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == layer.stride == layer.dilation == (1, 1)
+        and layer.padding == (0, 0)
+        and layer.groups == 1
+        and layer.bias is not None
+    )
+
+
+def _matrices(layer: nn.Conv2d, x: Tensor) -> Float[Tensor, "R C c"]:
+    """Return the matrix of a 1x1 convolution for each row of `x`, without copying it."""
+    return layer.weight.flatten(1).expand(len(x), -1, -1)
 
 
 def attend(

@@ -26,6 +26,8 @@ class ExactOptions:
     time_table: bool = True  # time embedding and its projections for all steps at once
     shared_prefix: bool = True  # what comes before the text, for one half of guidance alone
     fused_projections: bool = True  # queries, keys and values in one product
+    # 1x1 convolutions as products that give the layout which is wanted next; channels last have it
+    pointwise_products: bool = True
     batched_text: bool = True  # prompts and phrases in one pass, kept for the next request
     upsample: str = RULE  # one of UPSAMPLE_FORMS, in UNet and decoder
     graphs: bool = True  # on CUDA: evaluations are recorded once and replayed
@@ -50,6 +52,7 @@ class ExactOptions:
                 self.time_table,
                 self.shared_prefix,
                 self.fused_projections,
+                self.pointwise_products,
                 self.compiled,
             )
         )
@@ -62,6 +65,7 @@ NO_SAVINGS = ExactOptions(
     time_table=False,
     shared_prefix=False,
     fused_projections=False,
+    pointwise_products=False,
     batched_text=False,
     upsample=PLAIN,
     graphs=False,

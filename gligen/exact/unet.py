@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -87,7 +87,7 @@ class PreparedUNet:
         transformers: list[int | None] = []
         for index, resnet in enumerate(block.resnets):
             resnets.append(len(self.resnets))
-            self.resnets.append(Resnet(resnet))
+            self.resnets.append(Resnet(resnet, self.options))
             if index >= len(attentions):  # no attention at all, or the last resnet of the middle
                 transformers.append(None)
                 continue
@@ -100,7 +100,8 @@ class PreparedUNet:
         blocks = [b for transformer in self.transformers for b in transformer.blocks]
         attentions = [a for b in blocks for a in (b.attention, b.fuser and b.fuser.attention) if a]
         fused = [attention.fused for attention in attentions if attention.fused is not None]
-        return [*fused, *(folded.weight for folded in self._folded.values())]
+        biases = [resnet.bias for resnet in self.resnets if resnet.bias is not None]
+        return [*fused, *biases, *(folded.weight for folded in self._folded.values())]
 
     # ---------------------------------------------------------------- once in a run
 
@@ -236,7 +237,9 @@ class PreparedUNet:
 
     def _first(self, x: Float[Tensor, "B c h w"], rows: int) -> Float[Tensor, "r C h w"]:
         """Return the first convolution's result, of one half of guidance where that will do."""
-        return self.unet.conv_in(x if self.options.shared_prefix else widen(x, rows))
+        if not self.options.shared_prefix:
+            x = widen(x, rows)
+        return in_rows(self.unet.conv_in, x, rows)
 
     def _deep(self, first: Float[Tensor, "r C h w"], pass_: "_Pass") -> Float[Tensor, "R D h w"]:
         """Return what reaches the last resnet."""
@@ -247,7 +250,7 @@ class PreparedUNet:
                 h = pass_.through(h, resnet, transformer)
                 skips.append(h)
             if level.sampler is not None:
-                h = level.sampler(h)
+                h = in_rows(level.sampler, h, rows)
                 skips.append(h)
         if self._mid is not None:
             for resnet, transformer in zip(self._mid.resnets, self._mid.transformers, strict=True):
@@ -265,6 +268,18 @@ class PreparedUNet:
             return sampler(h, size)  # latents of an odd side are not doubled
         folded = self._folded.get(sampler)
         return sampler(h) if folded is None else folded(h)
+
+
+def in_rows(run: Callable[[Tensor], Tensor], x: Tensor, rows: int) -> Tensor:
+    """Apply what holds convolutions; in float32 on a CPU row by row before guidance has two halves.
+
+    There oneDNN's results for one row are not those for several. With guidance one picture is one
+    row only in what both halves share, so this makes a picture the same in any company.
+    """
+    is_shared = 1 < len(x) < rows
+    if not is_shared or x.device.type != "cpu" or x.dtype != torch.float32:
+        return run(x)
+    return torch.cat([run(row) for row in x.split(1)])
 
 
 @cache
@@ -297,7 +312,8 @@ class _Pass:
 
     def through(self, h: Tensor, resnet: int, transformer: int | None) -> Tensor:
         """Return what comes out behind a resnet and the transformer behind it."""
-        h = self.unet.resnets[resnet](h, self.biases[resnet])
+        run = partial(self.unet.resnets[resnet], bias=self.biases[resnet])
+        h = in_rows(run, h, self.conditioning.rows)
         if transformer is None:
             return h
         first = sum(len(t.blocks) for t in self.unet.transformers[:transformer])
