@@ -77,6 +77,12 @@ def test_operations(narrow, gate, limit):
     assert saved <= 0.76 * stock
 
 
+def test_products_in_place_are_counted_too():
+    x, left, right = torch.zeros(2, 3, 5), torch.zeros(2, 3, 7), torch.zeros(2, 7, 5)
+    assert count_flops(lambda: x.baddbmm_(left, right)) == 2 * 2 * 3 * 7 * 5
+    assert count_flops(lambda: torch.baddbmm(x, left, right)) == 2 * 2 * 3 * 7 * 5
+
+
 def test_the_work_is_flat_in_the_number_of_regions(narrow):
     """However many slots of a layout are taken, the model reads all of them."""
     width = 768
