@@ -156,7 +156,7 @@ class GraphedUNet:
         row = torch.cat(biases)
         biases = list(row.split([len(bias) for bias in biases]))
         replay, output = self._recorder.record(
-            lambda: self._prepared.evaluate(x, biases, conditioning, gates)
+            lambda: self._prepared.evaluation(x, biases, conditioning, gates)
         )
         return _Recording(x, biases, row, conditioning, gates, replay, output)
 

@@ -155,7 +155,15 @@ class PreparedUNet:
             features: from `deep_features`, if only what comes behind them is to be evaluated.
         """
         gates = self.open_gates(gate_scale, conditioning)
-        return self.evaluate(x, self.biases(timestep), conditioning, gates, features)
+        biases = self.biases(timestep)
+        if features is not None:
+            return self.evaluate(x, biases, conditioning, gates, features)
+        return self.evaluation(x, biases, conditioning, gates)
+
+    @property
+    def evaluation(self) -> Callable[..., Tensor]:
+        """How the whole UNet is evaluated on prepared inputs: as `evaluate` says, or compiled."""
+        return partial(compiled_evaluation(), self) if self.options.compiled else self.evaluate
 
     @torch.no_grad()
     def deep_features(
@@ -214,18 +222,6 @@ class PreparedUNet:
         features: Float[Tensor, "R C h w"] | None = None,
     ) -> Float[Tensor, "R out h w"]:
         """Evaluate the UNet on prepared inputs: tensors in, a tensor out."""
-        if self.options.compiled and features is None:
-            return compiled_evaluation()(self, x, biases, conditioning, gates)
-        return self._evaluate(x, biases, conditioning, gates, features)
-
-    def _evaluate(
-        self,
-        x: Float[Tensor, "B c h w"],
-        biases: list[Tensor],
-        conditioning: Conditioning,
-        gates: list[Gates | None],
-        features: Float[Tensor, "R C h w"] | None = None,
-    ) -> Float[Tensor, "R out h w"]:
         unet, rows = self.unet, conditioning.rows
         pass_ = _Pass(self, biases, conditioning, gates)
         first = self._first(x, rows)
@@ -298,7 +294,7 @@ def compiled_evaluation() -> Callable[..., Tensor]:
             f"To compile the model takes a C++ compiler, and none of {', '.join(COMPILERS)} is "
             "there; install one, or go without (--compile, ExactOptions.compiled)."
         )
-    return torch.compile(PreparedUNet._evaluate, dynamic=False)
+    return torch.compile(PreparedUNet.evaluate, dynamic=False)
 
 
 @dataclass(frozen=True)

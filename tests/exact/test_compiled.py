@@ -81,7 +81,7 @@ def test_the_compiled_form_is_that_of_the_whole_evaluation(monkeypatch):
 
     def compiled(prepared, *args):
         asked.append(args)
-        return prepared._evaluate(*args)
+        return prepared.evaluate(*args)
 
     monkeypatch.setattr(prepared_unet, "compiled_evaluation", lambda: compiled)
     pipeline = small_pipeline(KIND)
